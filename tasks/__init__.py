@@ -1,0 +1,1 @@
+"""The stages of the pipeline: index, describe, embed, cluster, train and evaluate."""
