@@ -1,0 +1,29 @@
+"""What can go wrong in the store."""
+
+
+class StoreError(RuntimeError):
+    """Base of the store's errors."""
+
+
+class FormatError(StoreError):
+    """The store was written in a format that this version does not know, or the folder is no store."""
+
+
+class NotFoundError(StoreError):
+    """A reference names no artifact, or more than one."""
+
+
+class DamagedError(StoreError):
+    """An artifact's files are not what its manifest says."""
+
+
+class ValidationError(StoreError):
+    """What a stage wrote is not what its kind declares, or a recipe holds what JSON cannot."""
+
+
+class FullDiskError(StoreError):
+    """The disk of the store has no room left."""
+
+
+class ReadOnlyError(StoreError):
+    """The store cannot be written to."""
