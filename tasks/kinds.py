@@ -33,7 +33,7 @@ DATASET = Kind(
         # One row for each sample and class that occurs in it: rare-class sampling and class weights read it.
         "label_counts.parquet": _columns(sample=pa.int32(), class_id=pa.int32(), pixels=pa.int64()),
     },
-    files=("rules.json", "location.json", "report.md"),
+    files=("rules.json", "location.json", "report.md", "examples.png"),
     # location.json (where the files lie) and the report may differ between machines that hold the same data.
     content=("samples.parquet", "classes.parquet", "label_counts.parquet", "rules.json"),
 )
