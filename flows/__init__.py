@@ -1,0 +1,1 @@
+"""What people run: the pipeline, its experiments and the `prolab` command."""

@@ -1,0 +1,187 @@
+"""The `prolab` command.
+
+Modules that take long to import (pyarrow, the stages, Prefect) are imported by the commands that need them, so
+that `--help` and listings answer at once.
+
+Exit codes: 0 done, 1 a bug, 2 wrong input, 3 `verify` found damage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from artifacts import Artifact, Store, StoreError
+from flows import artifact_commands
+from flows.artifact_commands import StoreOption
+from flows.output import format_bytes, format_seconds, make_progress, print_table, show_log
+from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.sequence import Outcome, Selection
+
+_WRONG_INPUT = 2
+_INTERRUPTED = 130
+
+
+class _Prolab(TyperGroup):
+    """Turns what a user can mend into a message and an exit code; everything else is a bug and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, StoreError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(_WRONG_INPUT) from error
+        except KeyboardInterrupt as error:
+            print("interrupted: the next run goes on from what is done", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=_Prolab,
+    help="Class names and photos in, a segmentation model that explains itself in named properties out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich draws boxes even into a pipe
+    pretty_exceptions_enable=False,
+)
+app.add_typer(artifact_commands.app, name="artifacts")
+
+ExperimentArgument = Annotated[Path, typer.Argument(help="The experiment's YAML file.", metavar="EXPERIMENT")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, for instance train.max_iters=200."),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="STAGE", help="Run from this stage on; the stages before it must have run."),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="STAGE", help="Run this stage; those it depends on must have run.")
+]
+ForceOption = Annotated[
+    list[str] | None,
+    typer.Option("--force", metavar="STAGE", help="Run this stage although the store has what it would make."),
+]
+PinOption = Annotated[
+    list[str] | None,
+    typer.Option("--pin", metavar="STAGE=VERSION", help="Use this version or tag and do not run the stage."),
+]
+
+
+@app.command()
+def run(
+    experiment: ExperimentArgument,
+    overrides: SetOption = None,
+    first: FromOption = None,
+    only: OnlyOption = None,
+    force: ForceOption = None,
+    pins: PinOption = None,
+    store: StoreOption = Path("store"),
+) -> None:
+    """Run an experiment; stages whose result is in the store are not run again.
+
+    With a Prefect server (PREFECT_API_URL or the active profile) the run shows in its dashboard.
+    """
+    from flows.prefect_api import prefect_api_answers
+
+    _interrupt_on_sigterm()
+    show_log()
+    selection = _selection(first, only, force, pins)
+    if prefect_api_answers():
+        from flows.pipeline import prolab_pipeline
+
+        outcomes = prolab_pipeline(experiment, overrides or (), store, selection, return_state=True).result()
+    else:
+        outcomes = _run_in_process(experiment, overrides or (), store, selection)
+    _print_summary(outcomes)
+
+
+@app.command()
+def plan(
+    experiment: ExperimentArgument,
+    overrides: SetOption = None,
+    first: FromOption = None,
+    only: OnlyOption = None,
+    force: ForceOption = None,
+    pins: PinOption = None,
+    store: StoreOption = Path("store"),
+) -> None:
+    """Say what `run` would do: what is cached, what would run, and which part of its key changed."""
+    from flows.experiment import load_experiment
+    from flows.sequence import plan_sequence
+
+    steps = load_experiment(experiment, overrides or ()).steps()
+    forecasts = plan_sequence(steps, _selection(first, only, force, pins), Store(store))
+    rows = [
+        (forecast.stage, forecast.state, forecast.version or "-", "; ".join(forecast.reasons)) for forecast in forecasts
+    ]
+    print_table(("stage", "state", "version", "reason"), rows)
+
+
+def _run_in_process(experiment: Path, overrides: Sequence[str], store: Path, selection: Selection) -> list[Outcome]:
+    from flows.experiment import Step, load_experiment
+    from flows.sequence import run_sequence
+    from tasks.execution import StageResult, run_stage
+
+    opened = Store(store)
+    progress = make_progress()
+
+    def run_step(step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
+        return run_stage(step.stage, step.params, inputs, opened, progress, force)
+
+    return run_sequence(load_experiment(experiment, overrides).steps(), selection, opened, run_step)
+
+
+def _selection(first: str | None, only: str | None, force: list[str] | None, pins: list[str] | None) -> Selection:
+    from flows.sequence import Selection
+
+    return Selection(first, only, frozenset(force or ()), dict(map(_parse_pin, pins or ())))
+
+
+def _parse_pin(pin: str) -> tuple[str, str]:
+    stage, _, version = pin.partition("=")
+    if not stage or not version:
+        raise InputError(f"--pin {pin}: expected STAGE=VERSION, for instance cluster=3fa9 or cluster=production")
+    return stage, version
+
+
+def _print_summary(outcomes: list[Outcome]) -> None:
+    print_table(
+        ("stage", "state", "version", "time", "peak memory"),
+        [
+            (
+                outcome.stage,
+                outcome.state,
+                outcome.artifact.version,
+                format_seconds(outcome.seconds),
+                format_bytes(outcome.peak_memory_bytes),
+            )
+            for outcome in outcomes
+        ],
+    )
+    for outcome in outcomes:
+        if "report.html" in outcome.artifact.manifest.files:
+            print(f"report: {outcome.artifact.file('report.html')}")
+
+
+def _interrupt_on_sigterm() -> None:
+    """SIGTERM ends this process as Ctrl-C does; processes that are forked from it just end."""
+    main = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == main:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,81 @@
+"""An experiment: one YAML file that says how each stage of the pipeline runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from flows.settings import Settings, read_settings
+from flows.validation import validate_settings
+from prolab_model.config_file import ConfigError
+from prolab_model.dataset_config import read_dataset_config
+from tasks import cluster, describe, embed, evaluate, index, train
+from tasks.errors import InputError
+from tasks.stage import Stage, StageParams
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with its parameters."""
+
+    stage: Stage
+    params: StageParams
+
+
+class Experiment(BaseModel):
+    """All parameters of a run of the pipeline; each section holds those of one stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    dataset: index.IndexParams
+    describe: describe.DescribeParams
+    embed: embed.EmbedParams
+    cluster: cluster.ClusterParams
+    train: train.TrainParams
+    evaluate: evaluate.EvaluateParams
+
+    # In the order in which they run.
+    stages: ClassVar[Mapping[str, Stage]] = {
+        "dataset": index.STAGE,
+        "describe": describe.STAGE,
+        "embed": embed.STAGE,
+        "cluster": cluster.STAGE,
+        "train": train.STAGE,
+        "evaluate": evaluate.STAGE,
+    }
+
+    def steps(self) -> list[Step]:
+        """The stages in the order in which they run."""
+        return [Step(stage, getattr(self, section)) for section, stage in self.stages.items()]
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment's file and what it inherits from, and lay overrides (`train.max_iters=200`) on top.
+
+    `describe.classes` are the data set's classes where nothing else is said.
+
+    Raises:
+        InputError: naming the file, the key, the value and what is accepted.
+    """
+    settings = read_settings(path, overrides)
+    for section in Experiment.stages:
+        if settings.values.get(section) is None:
+            settings.values[section] = {}
+    _fill_in_classes(settings)
+    return validate_settings(settings, Experiment, source=str(path))
+
+
+def _fill_in_classes(settings: Settings) -> None:
+    dataset, describing = settings.values["dataset"], settings.values["describe"]
+    # Sections of another shape are refused by the validation, which says more.
+    if isinstance(dataset, dict) and isinstance(describing, dict) and isinstance(dataset.get("config"), str):
+        try:
+            classes = read_dataset_config(dataset["config"]).classes
+        except ConfigError as error:
+            raise InputError(f"{settings.origin(('dataset', 'config'))}: dataset.config: {error}") from error
+        describing.setdefault("classes", list(classes))

@@ -1,0 +1,47 @@
+"""Is there a Prefect server to report to? Answered without importing Prefect, which takes a second."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 3.0
+
+
+def prefect_api_answers() -> bool:
+    """Whether a Prefect API is configured (in the environment or the active profile) and answers."""
+    url = _configured_url()
+    if url is None:
+        return False
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_PATIENCE_SECONDS):
+            return True
+    except urllib.error.HTTPError as error:
+        # A server that asks for a login or has no health page is there all the same.
+        answers = error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+        reason = f"HTTP status {error.code}"
+    except (OSError, ValueError) as error:
+        answers, reason = False, str(error)
+    if not answers:
+        log.warning("the Prefect API at %s does not answer (%s): running without a dashboard", url, reason)
+    return answers
+
+
+def _configured_url() -> str | None:
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    if not profiles.is_file():
+        return None
+    content = tomllib.loads(profiles.read_text(encoding="utf-8"))
+    active = os.environ.get("PREFECT_PROFILE", content.get("active"))
+    url = content.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return str(url) if url else None

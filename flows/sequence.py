@@ -1,0 +1,205 @@
+"""The sequence of the stages: which of them run, on which inputs, and what would become of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from artifacts import Artifact, NotFoundError, Store
+from flows.experiment import Step
+from flows.validation import suggest
+from tasks.errors import InputError
+from tasks.execution import StageResult, plan_stage
+
+Run = Callable[[Step, Mapping[str, Artifact], bool], StageResult]
+"""Runs one step on its inputs, or finds what it made before; the flag says to run it in any case."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which stages a user wants to run.
+
+    Attributes:
+        first: the stages before this one must have run.
+        only: run this stage; those that it depends on must have run.
+        force: stages that run although the store has what they would make.
+        pins: version or tag to use, by stage that is not to run.
+    """
+
+    first: str | None = None
+    only: str | None = None
+    force: frozenset[str] = frozenset()
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage in a run."""
+
+    stage: str
+    state: Literal["Built", "Cached", "Pinned"]
+    artifact: Artifact
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What would become of a stage.
+
+    Attributes:
+        version: of the artifact that would be used.
+        reasons: which parts of the key changed, or what the stage waits for.
+    """
+
+    stage: str
+    state: Literal["Cached", "Pinned", "Runs", "Waits", "Missing"]
+    version: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class _Mode(Enum):
+    BUILD = "runs unless the store has it"
+    REUSE = "must be in the store"
+    PIN = "the user names the version"
+
+
+def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run: Run) -> list[Outcome]:
+    """Go through the stages in order; those that the store has are not run again.
+
+    Raises:
+        InputError: the selection names no stage, or needs an artifact that is not there.
+        NotFoundError: a pinned version does not exist.
+    """
+    outcomes: list[Outcome] = []
+    artifacts: dict[str, Artifact] = {}
+    for step, mode in _select(steps, selection):
+        stage = step.stage
+        inputs = {name: artifacts[kind.name] for name, kind in stage.inputs.items()}
+        if mode is _Mode.PIN:
+            outcome = Outcome(stage.name, "Pinned", _pinned(step, selection, store))
+        elif mode is _Mode.REUSE:
+            artifact = store.find(plan_stage(stage, step.params, inputs, store))
+            if artifact is None:
+                raise InputError(f"{_missing(step, selection)}: leave the option out, or run --only {stage.name} first")
+            outcome = Outcome(stage.name, "Cached", artifact)
+        else:
+            result = run(step, inputs, stage.name in selection.force)
+            state: Literal["Built", "Cached"] = "Cached" if result.hit else "Built"
+            outcome = Outcome(stage.name, state, result.artifact, result.seconds, result.peak_memory_bytes)
+        artifacts[stage.output.name] = outcome.artifact
+        outcomes.append(outcome)
+    return outcomes
+
+
+def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> list[Forecast]:
+    """Say for each stage whether it would run, and why; nothing runs.
+
+    Raises:
+        InputError: the selection names no stage.
+        NotFoundError: a pinned version does not exist.
+    """
+    forecasts: list[Forecast] = []
+    artifacts: dict[str, Artifact] = {}
+    makers = _makers(steps)
+    for step, mode in _select(steps, selection):
+        stage = step.stage
+        if mode is _Mode.PIN:
+            artifact = _pinned(step, selection, store)
+            artifacts[stage.output.name] = artifact
+            forecasts.append(Forecast(stage.name, "Pinned", artifact.version))
+            continue
+        waits_for = [makers[kind.name] for kind in stage.inputs.values() if kind.name not in artifacts]
+        if waits_for:
+            forecasts.append(Forecast(stage.name, "Waits", reasons=(f"waits for {', '.join(waits_for)}",)))
+            continue
+        forecasts.append(_forecast(step, mode, selection, artifacts, store))
+    return forecasts
+
+
+def _forecast(step: Step, mode: _Mode, selection: Selection, artifacts: dict[str, Artifact], store: Store) -> Forecast:
+    """Forecast a stage whose inputs exist; on a hit its artifact joins `artifacts`."""
+    stage = step.stage
+    inputs = {name: artifacts[kind.name] for name, kind in stage.inputs.items()}
+    recipe = plan_stage(stage, step.params, inputs, store)
+    if stage.name in selection.force:
+        return Forecast(stage.name, "Runs", reasons=("forced",))
+    explanation = store.explain(recipe)
+    if explanation.hit:
+        artifacts[stage.output.name] = store.resolve(f"{stage.output.name}:{explanation.version}")
+        return Forecast(stage.name, "Cached", explanation.version)
+    if mode is _Mode.REUSE:
+        return Forecast(stage.name, "Missing", reasons=(_missing(step, selection),))
+    return Forecast(stage.name, "Runs", reasons=explanation.reasons)
+
+
+def _select(steps: Sequence[Step], selection: Selection) -> list[tuple[Step, _Mode]]:
+    """The stages that take part, and how: what only pinned stages would read takes no part."""
+    _check(steps, selection)
+    names = [step.stage.name for step in steps]
+    makers = _makers(steps)
+    read = {makers[kind.name] for step in steps for kind in step.stage.inputs.values()}
+    wanted = {selection.only} if selection.only else set(names) - read
+    modes: list[tuple[Step, _Mode]] = []
+    for step in reversed(steps):
+        name = step.stage.name
+        if name not in wanted:
+            continue
+        if name in selection.pins:
+            modes.append((step, _Mode.PIN))
+            continue
+        wanted |= {makers[kind.name] for kind in step.stage.inputs.values()}
+        before_first = selection.first is not None and names.index(name) < names.index(selection.first)
+        reuse = before_first or (selection.only is not None and name != selection.only)
+        modes.append((step, _Mode.REUSE if reuse else _Mode.BUILD))
+    modes.reverse()
+    _check_use(selection, modes)
+    return modes
+
+
+def _check(steps: Sequence[Step], selection: Selection) -> None:
+    names = [step.stage.name for step in steps]
+    named = {
+        "--from": [selection.first],
+        "--only": [selection.only],
+        "--force": selection.force,
+        "--pin": selection.pins,
+    }
+    for option, values in named.items():
+        for name in values:
+            if name is not None and name not in names:
+                raise InputError(f"{option} {name}: no such stage{suggest(name, names)}")
+    if selection.first and selection.only:
+        raise InputError(f"--from {selection.first} and --only {selection.only} exclude each other")
+
+
+def _check_use(selection: Selection, modes: Sequence[tuple[Step, _Mode]]) -> None:
+    used = {mode: [step.stage.name for step, other in modes if other is mode] for mode in _Mode}
+    for name in sorted(selection.force - set(used[_Mode.BUILD])):
+        running = ", ".join(used[_Mode.BUILD]) or "no stage"
+        raise InputError(f"--force {name}: the other options leave this stage out; they let {running} run")
+    for name in sorted(selection.pins.keys() - set(used[_Mode.PIN])):
+        raise InputError(f"--pin {name}={selection.pins[name]}: the other options leave no stage that reads it")
+
+
+def _makers(steps: Sequence[Step]) -> dict[str, str]:
+    """Name of the stage that makes each kind."""
+    return {step.stage.output.name: step.stage.name for step in steps}
+
+
+def _pinned(step: Step, selection: Selection, store: Store) -> Artifact:
+    stage = step.stage
+    try:
+        return store.resolve(f"{stage.output.name}:{selection.pins[stage.name]}")
+    except NotFoundError as error:
+        raise NotFoundError(f"--pin {stage.name}={selection.pins[stage.name]}: {error}") from error
+
+
+def _missing(step: Step, selection: Selection) -> str:
+    option = f"--only {selection.only}" if selection.only else f"--from {selection.first}"
+    return f"{option} needs the {step.stage.output.name} of stage {step.stage.name}, which the store does not have"
