@@ -1,0 +1,1 @@
+"""The network that predicts properties, in plain PyTorch, registered with mmsegmentation."""

@@ -1,0 +1,106 @@
+"""Stage `train`: teaches the network the properties of every pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue, field_validator
+
+from artifacts import FileHashes
+from prolab_model.config_file import ConfigError, read_config
+from tasks.errors import InputError
+from tasks.kinds import CHECKPOINT, DATASET, LABEL_SPACE
+from tasks.stage import Runtime, Stage, StageParams
+
+ConfigValues = dict[str, JsonValue]
+
+
+class TrainParams(StageParams):
+    """
+    Network, schedule and augmentation.
+
+    Attributes:
+        model: a network's config, in the manner of `configs/models/*.py`.
+        pretrained: a file of pretrained ViT weights; without it the network starts from nothing.
+        max_iters: number of optimizer steps.
+        batch_size: crops in a step.
+        crop_size: height and width of a crop, in pixels, a multiple of 32.
+        scale_range: smallest and largest factor on a photo's size before it is cropped.
+        test_scale: factor on a photo's size when the model is used.
+        learning_rate: of the transformer's last block.
+        adapter_multiplier: learning rate of adapter and heads relative to `learning_rate`.
+        layer_decay: factor on the learning rate from one transformer block to the one before it.
+        weight_decay: of AdamW.
+        warmup: share of the steps in which the learning rate rises.
+        clip_norm: largest norm of the gradient.
+        class_balanced: share of the crops that are drawn around a class, all classes equally often.
+        class_weight_power: a pixel weighs its class's share of the pixels to minus this power; 0 is the paper's.
+        precision: arithmetic of forward and backward pass.
+        seed: of the initial weights, the crops and the dropout.
+        device: where the network trains; "auto" takes a GPU where there is one.
+        workers: processes that load crops.
+        save_every: steps between two training states that a killed run can go on from.
+        log_every: steps between two points of the learning curve.
+
+    """
+
+    model: Runtime[Path]
+    pretrained: Runtime[Path | None] = None
+    max_iters: int = Field(gt=0)
+    batch_size: int = Field(default=4, gt=1)
+    crop_size: int = Field(default=512, gt=0, multiple_of=32)
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    test_scale: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=6e-5, gt=0)
+    adapter_multiplier: float = Field(default=1.0, gt=0)
+    layer_decay: float = Field(default=0.95, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: float = Field(default=0.01, ge=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    class_balanced: float = Field(default=0.5, ge=0, le=1)
+    class_weight_power: float = Field(default=0.5, ge=0, le=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = Field(default=0, ge=0)
+    device: Runtime[Literal["auto", "cpu", "cuda"]] = "auto"
+    workers: Runtime[int] = Field(default=1, ge=0)
+    save_every: Runtime[int] = Field(default=50, gt=0)
+    log_every: int = Field(default=10, gt=0)
+
+    @field_validator("scale_range")
+    @classmethod
+    def _ordered(cls, scale_range: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale_range[0] <= scale_range[1]:
+            raise ValueError("expected two factors above 0, the smaller one first")
+        return scale_range
+
+    def network(self) -> ConfigValues:
+        """The `model` of the network's config; raises InputError when the file has none."""
+        try:
+            values = read_config(self.model)
+        except ConfigError as error:
+            raise InputError(f"train.model: {error}") from error
+        if not isinstance(values.get("model"), dict):
+            raise InputError(f"train.model: {self.model} defines no dict named `model`; it has {', '.join(values)}")
+        network: ConfigValues = values["model"]
+        return network
+
+    def external(self, hashes: FileHashes) -> dict[str, JsonValue]:
+        """What the network's config says, and the hash of the pretrained weights."""
+        if self.pretrained is not None and not self.pretrained.is_file():
+            raise InputError(f"train.pretrained: no file {self.pretrained}")
+        return {
+            "network": self.network(),
+            "pretrained": None if self.pretrained is None else hashes.hash(self.pretrained),
+        }
+
+
+STAGE = Stage(
+    name="train",
+    params=TrainParams,
+    inputs={"dataset": DATASET, "label_space": LABEL_SPACE},
+    output=CHECKPOINT,
+    function="tasks.train.run:run",
+    sources=("tasks.train", "tasks.dataset", "prolab_model", "ops"),
+    description="Train the network to predict the properties of every pixel",
+)

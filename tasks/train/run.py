@@ -1,0 +1,179 @@
+"""Makes the `checkpoint` artifact with mmcv's runner."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import JsonValue
+from torch.utils.data import DataLoader, Subset
+
+from artifacts import Artifact
+from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
+from prolab_model.checkpoint import ModelCard, save_model
+from prolab_model.data import TrainingCrops, training_pipeline
+from prolab_model.openmmlab import IterBasedRunner, MMDataParallel, build_segmentor, collate
+from prolab_model.optimizer import layer_decay_groups
+from prolab_model.pretrained import load_pretrained_vit, read_weights
+from prolab_model.segmentor import PropertySegmentor
+from tasks.dataset import Split, read_split
+from tasks.errors import InputError
+from tasks.progress import ProgressBar
+from tasks.stage import StageContext
+from tasks.train import TrainParams
+from tasks.train.hooks import CurveHook, ProgressHook, TrainingStateHook
+from tasks.train.report import draw_learning_curve, write_curve, write_report
+
+log = logging.getLogger(__name__)
+
+STATE = "training_state.pth"
+
+
+def run(context: StageContext) -> Mapping[str, JsonValue]:
+    """
+    Train, going on from the last training state in the workspace if there is one.
+
+    Raises:
+        InputError: when label space and data set have other classes, or the pretrained weights do not fit.
+
+    """
+    params: TrainParams = context.params
+    split = read_split(context.inputs["dataset"], "train")
+    torch.manual_seed(params.seed)
+    network = _network_config(params, context.inputs["label_space"], split)
+    segmentor = _build(network, params, context.inputs["label_space"], split)
+    curve = CurveHook(params.log_every)
+    with context.progress.bar("train", total=params.max_iters, unit="iterations") as bar:
+        runner = _runner(segmentor, params, curve, context.workspace, bar)
+        bar.advance(runner.iter)
+        runner.run([_loader(params, split, runner.iter)], [("train", 1)])
+
+    card = ModelCard(
+        network=network,
+        classes=split.classes,
+        palette=split.palette,
+        properties=tuple(context.inputs["label_space"].table("properties.parquet")["name"].to_pylist()),
+        test_scale=params.test_scale,
+    )
+    save_model(context.output, segmentor, card)
+    # A copy: if the run is killed before this is published, the next one still goes on from here.
+    shutil.copyfile(context.workspace / STATE, context.output / STATE)
+    write_curve(context.output / "metrics.parquet", curve.points)
+    draw_learning_curve(context.output / "learning_curve.png", curve.points)
+    figures = curve.last()
+    write_report(context.output / "report.md", params, card, figures)
+    return {"iterations": params.max_iters, **figures}
+
+
+def _network_config(params: TrainParams, label_space: Artifact, split: Split) -> dict[str, Any]:
+    """The network's config, with the sizes that the label space decides."""
+    network: dict[str, Any] = copy.deepcopy(params.network())
+    properties = label_space.table("properties.parquet")
+    width = len(properties["centre"][0])
+    network["label_space"] |= {"properties": len(properties), "classes": len(split.classes), "width": width}
+    for head in ("decode_head", "auxiliary_head"):
+        network[head]["num_classes"] = width
+    return network
+
+
+def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
+    segmentor: PropertySegmentor = build_segmentor(dict(copy.deepcopy(network)))
+    segmentor.init_weights()
+    if params.pretrained is not None:
+        try:
+            report = load_pretrained_vit(segmentor.backbone, read_weights(params.pretrained))
+        except ValueError as error:
+            raise InputError(f"train.pretrained: {params.pretrained}: {error}") from error
+        log.info("%s: %s", params.pretrained.name, report)
+    centres, class_matrix = _label_space_tensors(label_space, split.classes)
+    segmentor.label_space.assign(centres, class_matrix)
+    segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
+    segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
+    return segmentor.to(_device(params))
+
+
+def _label_space_tensors(label_space: Artifact, classes: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centres (K, D) and class matrix (N, K) of a `label_space` artifact."""
+    pairs = label_space.table("class_properties.parquet").to_pandas()
+    described = tuple(pairs.drop_duplicates("class_id").sort_values("class_id")["class_name"])
+    if described != classes:
+        raise InputError(f"label space describes the classes {described}; the data set has {classes}")
+    centres = np.stack(label_space.table("properties.parquet").to_pandas()["centre"].to_list())
+    class_matrix = torch.zeros(len(classes), len(centres))
+    class_matrix[pairs["class_id"].to_numpy(), pairs["property_id"].to_numpy()] = 1
+    return torch.from_numpy(centres), class_matrix
+
+
+def class_weights(class_pixels: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.float32]:
+    """Weight of a pixel of each class (N,): its share to minus `power`, scaled so that the mean pixel weighs 1."""
+    share = class_pixels / class_pixels.sum()
+    weights = np.where(share > 0, np.maximum(share, 1e-12) ** -power, 0.0)
+    return (weights / (weights * share).sum()).astype(np.float32)
+
+
+def _device(params: TrainParams) -> str:
+    if params.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return params.device
+
+
+def _runner(
+    segmentor: PropertySegmentor, params: TrainParams, curve: CurveHook, workspace: Path, bar: ProgressBar
+) -> IterBasedRunner:
+    groups = layer_decay_groups(
+        segmentor,
+        learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay,
+        decay_rate=params.layer_decay,
+        adapter_multiplier=params.adapter_multiplier,
+        depth=len(segmentor.backbone.blocks),
+    )
+    runner = IterBasedRunner(
+        MMDataParallel(segmentor, device_ids=[0] if _device(params) == "cuda" else None),
+        optimizer=torch.optim.AdamW(groups),
+        logger=logging.getLogger("prolab_model.runner"),
+        max_iters=params.max_iters,
+        meta={},
+    )
+    warmup = round(params.warmup * params.max_iters)
+    schedule = {"policy": "poly", "power": 0.9, "min_lr": 0.0, "by_epoch": False}
+    if warmup:
+        schedule |= {"warmup": "linear", "warmup_iters": warmup, "warmup_ratio": 1e-6}
+    runner.register_training_hooks(schedule, optimizer_config={"grad_clip": {"max_norm": params.clip_norm}})
+    state = TrainingStateHook(workspace / STATE, params.save_every, curve)
+    for hook in (curve, state, ProgressHook(bar)):
+        runner.register_hook(hook, priority="LOW")
+    state.resume(runner)
+    return runner
+
+
+def _loader(params: TrainParams, split: Split, first_iteration: int) -> DataLoader[Any]:
+    """Batches from `first_iteration` to the end of the schedule."""
+    crops = TrainingCrops(
+        split.samples,
+        length=params.max_iters * params.batch_size,
+        seed=params.seed,
+        pipeline=training_pipeline((params.crop_size, params.crop_size), params.scale_range, split.rules),
+        class_balanced=params.class_balanced,
+    )
+    return DataLoader(
+        Subset(crops, range(first_iteration * params.batch_size, len(crops))),
+        batch_size=params.batch_size,
+        num_workers=params.workers,
+        collate_fn=partial(collate, samples_per_gpu=params.batch_size),
+        worker_init_fn=_one_thread,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV's own threads would take the cores from the network."""
+    cv2.setNumThreads(0)
