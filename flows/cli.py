@@ -129,8 +129,8 @@ def plan(
 
 
 def _run_in_process(experiment: Path, overrides: Sequence[str], store: Path, selection: Selection) -> list[Outcome]:
-    from flows.experiment import Step, load_experiment
-    from flows.sequence import run_sequence
+    from flows.experiment import load_experiment
+    from flows.sequence import Step, run_sequence
     from tasks.execution import StageResult, run_stage
 
     opened = Store(store)

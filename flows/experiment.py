@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.sequence import Step
 from flows.settings import Settings, read_settings
 from flows.validation import validate_settings
 from prolab_model.config_file import ConfigError
 from prolab_model.dataset_config import read_dataset_config
-from tasks import cluster, describe, embed, evaluate, index, train
+from tasks.cluster import STAGE as CLUSTER
+from tasks.cluster import ClusterParams
+from tasks.describe import STAGE as DESCRIBE
+from tasks.describe import DescribeParams
+from tasks.embed import STAGE as EMBED
+from tasks.embed import EmbedParams
 from tasks.errors import InputError
-from tasks.stage import Stage, StageParams
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage with its parameters."""
-
-    stage: Stage
-    params: StageParams
+from tasks.evaluate import STAGE as EVALUATE
+from tasks.evaluate import EvaluateParams
+from tasks.index import STAGE as INDEX
+from tasks.index import IndexParams
+from tasks.stage import Stage
+from tasks.train import STAGE as TRAIN
+from tasks.train import TrainParams
 
 
 class Experiment(BaseModel):
@@ -32,21 +35,21 @@ class Experiment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    dataset: index.IndexParams
-    describe: describe.DescribeParams
-    embed: embed.EmbedParams
-    cluster: cluster.ClusterParams
-    train: train.TrainParams
-    evaluate: evaluate.EvaluateParams
+    dataset: IndexParams
+    describe: DescribeParams
+    embed: EmbedParams
+    cluster: ClusterParams
+    train: TrainParams
+    evaluate: EvaluateParams
 
     # In the order in which they run.
     stages: ClassVar[Mapping[str, Stage]] = {
-        "dataset": index.STAGE,
-        "describe": describe.STAGE,
-        "embed": embed.STAGE,
-        "cluster": cluster.STAGE,
-        "train": train.STAGE,
-        "evaluate": evaluate.STAGE,
+        "dataset": INDEX,
+        "describe": DESCRIBE,
+        "embed": EMBED,
+        "cluster": CLUSTER,
+        "train": TRAIN,
+        "evaluate": EVALUATE,
     }
 
     def steps(self) -> list[Step]:

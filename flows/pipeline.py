@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
-from prefect import flow
-from prefect.states import Failed, State
+from prefect import State, flow
+from prefect.states import Failed
 
 from artifacts import Artifact, Store, StoreError
-from flows.experiment import Step, load_experiment
+from flows.experiment import load_experiment
 from flows.output import make_progress
-from flows.sequence import EVERYTHING, Outcome, Selection, run_sequence
+from flows.sequence import EVERYTHING, Outcome, Selection, Step, run_sequence
 from tasks.errors import InputError
 from tasks.execution import StageResult
 from tasks.prefect_task import run_stage_as_task
@@ -24,7 +25,7 @@ def prolab_pipeline(
     overrides: Sequence[str] = (),
     store: Path = Path("store"),
     selection: Selection = EVERYTHING,
-) -> list[Outcome] | State[list[Outcome]]:
+) -> list[Outcome]:
     """Run an experiment's stages; those that the store has are `Cached`.
 
     Args:
@@ -39,7 +40,8 @@ def prolab_pipeline(
         return run_sequence(steps, selection, artifacts, _TaskRunner(artifacts, make_progress()))
     except (InputError, StoreError) as error:
         # The cause becomes the state's message; a traceback would say nothing to who can mend it.
-        return Failed(message=str(error), data=error)
+        # Prefect takes a state that is returned as the state of the run, which its types do not say.
+        return cast("list[Outcome]", Failed(message=str(error), data=error))
 
 
 class _TaskRunner:

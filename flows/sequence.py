@@ -8,10 +8,19 @@ from enum import Enum
 from typing import Literal
 
 from artifacts import Artifact, NotFoundError, Store
-from flows.experiment import Step
 from flows.validation import suggest
 from tasks.errors import InputError
 from tasks.execution import StageResult, plan_stage
+from tasks.stage import Stage, StageParams
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with its parameters."""
+
+    stage: Stage
+    params: StageParams
+
 
 Run = Callable[[Step, Mapping[str, Artifact], bool], StageResult]
 """Runs one step on its inputs, or finds what it made before; the flag says to run it in any case."""

@@ -99,7 +99,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     values = _parse(text, where=str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a mapping of sections, got {type(values).__name__}")
-    return _with_absolute_paths(values, path.parent)
+    return {name: _with_absolute_paths(value, path.parent) for name, value in values.items()}
 
 
 def _parse_override(override: str) -> dict[str, Any]:
@@ -108,9 +108,9 @@ def _parse_override(override: str) -> dict[str, Any]:
     if not equals or not all(key):
         raise InputError(f"--set {override}: expected KEY=VALUE, for instance train.max_iters=200")
     value = _with_absolute_paths(_parse(text, where=f"--set {override}"), Path.cwd())
-    for part in reversed(key):
+    for part in reversed(key[1:]):
         value = {part: value}
-    return value
+    return {key[0]: value}
 
 
 def _with_absolute_paths(value: Any, folder: Path) -> Any:

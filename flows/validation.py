@@ -41,21 +41,21 @@ def suggest(name: str, accepted: Iterable[str]) -> str:
 
 def _describe(problem: ErrorDetails, settings: Settings, model: type[BaseModel], source: str) -> str:
     key = _key(problem["loc"], settings.values)
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        key = (*key, *_quoted(problem["ctx"]["discriminator"]))
     where = f"{settings.origin(key) or source}: {'.'.join(key)}: " if key else f"{source}: "
     message = problem["msg"].removeprefix("Value error, ")
     value = _shorten(repr(problem["input"]))
     match problem["type"]:
         case "extra_forbidden":
             return f"{where}unknown key{suggest(key[-1], _accepted_names(model, problem['loc'][:-1]))}"
-        case "missing":
+        case "missing" | "union_tag_not_found":
             return f"{where}missing; it has no default"
         case "literal_error" | "enum":
             return f"{where}got {value}{suggest(str(problem['input']), _quoted(problem['ctx']['expected']))}"
         case "union_tag_invalid":
-            accepted = _quoted(problem["ctx"]["expected_tags"])
-            return f"{where}type: got {problem['ctx']['tag']!r}{suggest(str(problem['ctx']['tag']), accepted)}"
-        case "union_tag_not_found":
-            return f"{where}type: missing; it says which of the providers, back ends or models is meant"
+            tag = str(problem["ctx"]["tag"])
+            return f"{where}got {tag!r}{suggest(tag, _quoted(problem['ctx']['expected_tags']))}"
     return f"{where}{message}, got {value}"
 
 

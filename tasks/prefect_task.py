@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from prefect import get_run_logger, task
+from prefect import State, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
 from prefect.logging.handlers import APILogHandler
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 
 from artifacts import Artifact, Store, StoreError
 from tasks.errors import InputError
@@ -50,7 +51,8 @@ def run_stage_as_task(
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    def run() -> State[StageResult]:
+    # Prefect takes a state that is returned as the state of the run, which its types do not say.
+    def run() -> Any:
         with _logs_in_dashboard():
             try:
                 result = run_stage(stage, params, inputs, store, progress, force)
@@ -59,7 +61,8 @@ def run_stage_as_task(
             _publish(stage, result.artifact)
             return _state(result)
 
-    return run(return_state=True, wait_for=after)
+    state: State[StageResult] = run(return_state=True, wait_for=after)
+    return state
 
 
 def _state(result: StageResult) -> State[StageResult]:
@@ -121,7 +124,7 @@ def _data_uri(path: Path) -> str:
 @contextmanager
 def _logs_in_dashboard() -> Iterator[None]:
     """Send what our modules log, from whatever thread, to the log of the current run."""
-    handler = _RunLogHandler(get_run_logger().extra or {})
+    handler = _RunLogHandler(_run_ids())
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -133,6 +136,12 @@ def _logs_in_dashboard() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)
+
+
+def _run_ids() -> dict[str, object]:
+    run = TaskRunContext.get()
+    assert run is not None, "called inside a task"
+    return {"flow_run_id": run.task_run.flow_run_id, "task_run_id": run.task_run.id}
 
 
 class _RunLogHandler(APILogHandler):
