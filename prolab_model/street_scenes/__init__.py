@@ -8,8 +8,8 @@ texture and place have to be learnt.
 A seed gives the same bytes everywhere, because only operations are used whose results are fixed
 by IEEE 754 or by integer arithmetic: + - * / sqrt floor and comparisons, one elementwise operation at
 a time in single precision. No sin, exp or power, no matrix product, no sum over an axis, no drawing
-library. Chance comes from Python's Mersenne twister (whose `random()` is guaranteed to stay) and
-from an integer hash.
+library, nor Python's `sum`, which rounds otherwise since 3.12. Chance comes from Python's Mersenne
+twister (whose `random()` is guaranteed to stay) and from an integer hash.
 """
 
 from prolab_model.street_scenes.folder import draw_street_scenes

@@ -86,17 +86,19 @@ def _row(colour: Colour) -> Floats:
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of the canvas with the columns `u` (1, W) and rows `v` (H, 1) of its pixels' centres."""
+    """A rectangle of the canvas."""
 
     rows: slice
     columns: slice
 
     @property
     def u(self) -> Floats:
+        """Columns (1, W) of the pixels' centres."""
         return np.arange(self.columns.start, self.columns.stop, dtype=np.float32)[None, :] + np.float32(0.5)
 
     @property
     def v(self) -> Floats:
+        """Rows (H, 1) of the pixels' centres."""
         return np.arange(self.rows.start, self.rows.stop, dtype=np.float32)[:, None] + np.float32(0.5)
 
 
@@ -115,10 +117,10 @@ class Canvas:
         rows = slice(max(0, int(top)), min(self.camera.height, int(bottom) + 1))
         return Patch(rows, columns) if columns.start < columns.stop and rows.start < rows.stop else None
 
-    def paint(self, patch: Patch, mask: Bools, colours: Floats, label: Label) -> None:
-        """Cover the masked pixels of a patch; `colours` broadcasts to (H, W, 3)."""
+    def paint(self, patch: Patch, mask: Bools, colours: Floats, label: Label | npt.NDArray[np.uint8]) -> None:
+        """Cover the masked pixels of a patch; `colours` broadcasts to (H, W, 3), `label` to (H, W)."""
         np.copyto(self.colours[patch.rows, patch.columns], colours, where=mask[..., None])
-        np.copyto(self.labels[patch.rows, patch.columns], np.uint8(label), where=mask)
+        np.copyto(self.labels[patch.rows, patch.columns], np.asarray(label, np.uint8), where=mask)
 
     def polygon(self, points: Sequence[Point], colour: Floats, label: Label) -> None:
         """Fill a convex polygon with one colour."""
@@ -137,7 +139,10 @@ class Canvas:
 
 def _inside(points: Sequence[Point], patch: Patch) -> Bools:
     edges = list(zip(points, [*points[1:], points[0]], strict=True))
-    turn = 1.0 if sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in edges) >= 0 else -1.0
+    area = 0.0
+    for (u0, v0), (u1, v1) in edges:
+        area += u0 * v1 - u1 * v0
+    turn = 1.0 if area >= 0 else -1.0
     u, v = patch.u, patch.v
     inside = np.ones((v.shape[0], u.shape[1]), np.bool_)
     for (u0, v0), (u1, v1) in edges:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 T = TypeVar("T")
 
 _TILE = 512
@@ -58,7 +58,7 @@ def clouds(x: Floats | int, y: Floats | int) -> Floats:
 def _look_up(tile: Floats, x: Floats | int, y: Floats | int) -> Floats:
     column = np.floor(x).astype(np.int32) & (_TILE - 1)
     row = np.floor(y).astype(np.int32) & (_TILE - 1)
-    return tile[row, column]
+    return np.asarray(tile[row, column], np.float32)
 
 
 def _hash(seed: int, size: int) -> Floats:
@@ -80,7 +80,7 @@ def _cloud_tile() -> Floats:
     total = np.zeros((_TILE, _TILE), np.float32)
     for octave, cells in enumerate((8, 16, 32, 64, 128)):
         total += _smooth(_hash(2 + octave, cells)) / np.float32(1 << octave)
-    return (total - total.min()) / (total.max() - total.min())
+    return np.asarray((total - total.min()) / (total.max() - total.min()), np.float32)
 
 
 def _smooth(lattice: Floats) -> Floats:
@@ -92,4 +92,4 @@ def _smooth(lattice: Floats) -> Floats:
     fraction = position - low.astype(np.float32)
     weight = fraction * fraction * (3 - 2 * fraction)
     rows = lattice[low] + (lattice[high] - lattice[low]) * weight[:, None]
-    return rows[:, low] + (rows[:, high] - rows[:, low]) * weight
+    return np.asarray(rows[:, low] + (rows[:, high] - rows[:, low]) * weight, np.float32)

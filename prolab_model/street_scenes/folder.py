@@ -30,6 +30,7 @@ def draw_street_scenes(root: Path) -> None:
 
     Raises:
         FileExistsError: `root` holds something else.
+
     """
     if _holds(root, VERSION):
         return
@@ -61,7 +62,7 @@ def _draw(root: Path) -> None:
         labels.mkdir(parents=True)
         for number, seed in enumerate(seeds):
             image, label = draw_scene(seed, SIZE)
-            _write_png(images / f"{number:04}.png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            _write_png(images / f"{number:04}.png", np.ascontiguousarray(image[..., ::-1]))  # OpenCV writes BGR
             _write_png(labels / f"{number:04}.png", label)
     marker = {"version": VERSION, "drawn_by": "prolab_model.street_scenes"}
     (root / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")

@@ -11,6 +11,9 @@ from prolab_model.street_scenes.canvas import NEAREST, Bools, Canvas, Colour, La
 from prolab_model.street_scenes.chance import Floats, clouds, grain
 from prolab_model.street_scenes.surroundings import Shadow
 
+Position = tuple[float, float, float]
+Shape = Literal["ban", "warning", "order", "stop", "direction", "priority"]
+SHAPES: tuple[Shape, ...] = ("ban", "warning", "order", "stop", "direction", "priority")
 _DARK = (0.07, 0.07, 0.08)
 
 
@@ -74,7 +77,7 @@ class Tree:
 
     def draw(self, canvas: Canvas) -> None:
         """Paint trunk and crown."""
-        area = _upright(canvas, self.x, self.z, self.spread * 1.15, self.height * 1.05)
+        area = _upright(canvas, self.x, self.z, self.spread * 1.5, self.height * 1.15)
         if area is None:
             return
         light = canvas.light
@@ -89,15 +92,15 @@ class Tree:
         canvas.paint(area.patch, standing, light.shade(bark, np.maximum(round_shade, 0), self.z), Label.TREE)
 
         fine = clouds(area.x * 42 + self.noise, area.y * 42)
-        crown, relief = self._crown(area, fine)
-        leaves = grain(area.x * 14 + self.noise, area.y * 14)
-        tone = np.float32(0.55) + fine * np.float32(0.55) + leaves * np.float32(0.25)
+        leaves = grain(area.x * 26 + self.noise, area.y * 26)
+        crown, relief = self._crown(area, fine, leaves)
+        tone = np.float32(0.35) + fine * np.float32(0.85) + leaves * np.float32(0.4)
         albedo = np.array(self.leaf, np.float32) * tone[..., None]
         slope = area.x / np.float32(self.spread) * side + (area.y / np.float32(self.height) - np.float32(0.6))
         sunlight = np.minimum(np.maximum(np.float32(0.42) + slope * np.float32(0.75) + relief * np.float32(0.25), 0), 1)
         canvas.paint(area.patch, crown, light.shade(albedo, sunlight, self.z), Label.TREE)
 
-    def _crown(self, area: _Upright, fine: Floats) -> tuple[Bools, Floats]:
+    def _crown(self, area: _Upright, fine: Floats, leaves: Floats) -> tuple[Bools, Floats]:
         """Where the crown is, and how far it bulges towards the viewer (about 0..1)."""
         if not self.blobs:
             tip = (np.float32(self.height) - area.y) / np.float32(self.height)
@@ -109,7 +112,9 @@ class Tree:
         for x, y, radius in self.blobs:
             dx, dy = area.x - np.float32(x), area.y - np.float32(y)
             bulge = np.maximum(bulge, 1 - (dx * dx + dy * dy) / np.float32(radius * radius))
-        return bulge + (fine - np.float32(0.55)) * np.float32(1.5) > 0, np.maximum(bulge, 0)
+        return bulge + (fine - np.float32(0.6)) * np.float32(2.2) + (leaves - np.float32(0.5)) * np.float32(
+            0.5
+        ) > 0, np.maximum(bulge, 0)
 
     def shadows(self) -> list[Shadow]:
         """A trunk's and a crown's."""
@@ -157,26 +162,22 @@ class Car:
             return -1
         return 1 if self.x + self.width / 2 < 0 else 0
 
-    def _level(self, y: float, start: float, end: float, inset: float) -> list[tuple[float, float, float]]:
+    def _level(self, y: float, start: float, end: float, inset: float) -> list[Position]:
         left, right = self.x - self.width / 2 + inset, self.x + self.width / 2 - inset
         near, far = self.z + start, self.z + end
         return [(left, y, near), (right, y, near), (right, y, far), (left, y, far)]
 
-    def _cabin_corners(self) -> dict[str, list[list[tuple[float, float, float]]]]:
+    def _cabin_corners(self) -> dict[str, list[list[Position]]]:
         start, end = (share * self.length for share in self.cabin)
         foot = self._level(self.deck, start, end, 0.04)
         top = self._level(self.roof, start + self.slant * 0.7, end - self.slant, 0.18)
         return {"foot": [foot[:2], [foot[3], foot[2]]], "top": [top[:2], [top[3], top[2]]]}
 
     def _draw_underside(self, canvas: Canvas) -> None:
-        ground = [canvas.camera.project(*corner) for corner in self._level(0.0, -0.05, self.length, -0.05)]
-        lifted = [canvas.camera.project(*corner) for corner in self._level(0.3, 0, self.length, 0.02)]
-        patch_colour = canvas.light.shade(_DARK, 0.0, self.z)
-        for points in ([lifted[0], lifted[1], ground[1], ground[0]], [lifted[1], lifted[2], ground[2], ground[1]]):
-            inset = [(u, v - (2 if index > 1 else 0)) for index, (u, v) in enumerate(points)]
-            canvas.polygon(inset, patch_colour, Label.CAR)
-        if self._flank() == 1 or self._flank() == -1:
-            canvas.polygon([lifted[0], lifted[3], ground[3], ground[0]], patch_colour, Label.CAR)
+        low, high = self._level(0.1, 0.05, self.length, 0.1), self._level(0.3, 0.05, self.length, 0.1)
+        self._quad(canvas, [low[0], low[1], high[1], high[0]], _DARK, (0, 0, -1))
+        near, far = (1, 2) if self._flank() == 1 else (0, 3)
+        self._quad(canvas, [low[near], low[far], high[far], high[near]], _DARK, (0, 0, -1))
 
     def _draw_flank(self, canvas: Canvas, flank: int) -> None:
         x = self.x + flank * self.width / 2
@@ -226,7 +227,7 @@ class Car:
     def _quad(
         self,
         canvas: Canvas,
-        corners: list[tuple[float, float, float]],
+        corners: list[Position],
         colour: tuple[float, ...],
         normal: tuple[int, int, int],
         gloss: float = 0.0,
@@ -234,7 +235,8 @@ class Car:
         if min(corner[2] for corner in corners) < NEAREST:
             return
         light = canvas.light
-        sunlight = max(0.0, sum(part * towards for part, towards in zip(normal, light.towards_sun, strict=True)))
+        sun_x, sun_y, sun_z = light.towards_sun
+        sunlight = max(0.0, normal[0] * sun_x + normal[1] * sun_y + normal[2] * sun_z)
         shaded = light.shade((colour[0], colour[1], colour[2]), 0.1 + 0.9 * sunlight, self.z)
         mirrored = shaded + np.array(light.zenith, np.float32) * np.float32(gloss * 0.3)
         canvas.polygon([canvas.camera.project(*corner) for corner in corners], mirrored, Label.CAR)
@@ -247,16 +249,12 @@ class Car:
         ]
 
 
-def _shrink(corners: list[tuple[float, float, float]], share: float) -> list[tuple[float, float, float]]:
-    """Move the corners of a surface towards its middle."""
-    middle = [sum(corner[axis] for corner in corners) / len(corners) for axis in range(3)]
+def _shrink(corners: list[Position], share: float) -> list[Position]:
+    """Move the four corners of a surface towards its middle."""
+    (x0, y0, z0), (x1, y1, z1), (x2, y2, z2), (x3, y3, z3) = corners
+    middle = ((x0 + x1 + x2 + x3) / 4, (y0 + y1 + y2 + y3) / 4, (z0 + z1 + z2 + z3) / 4)
     return [
-        (
-            corner[0] + (middle[0] - corner[0]) * share,
-            corner[1] + (middle[1] - corner[1]) * share,
-            corner[2] + (middle[2] - corner[2]) * share,
-        )
-        for corner in corners
+        (x + (middle[0] - x) * share, y + (middle[1] - y) * share, z + (middle[2] - z) * share) for x, y, z in corners
     ]
 
 
@@ -346,7 +344,7 @@ class Sign:
     z: float
     height: float
     size: float
-    shape: Literal["ban", "warning", "order", "stop", "direction", "priority"]
+    shape: Shape
 
     def draw(self, canvas: Canvas) -> None:
         """Paint the post, then the plate with its border and symbol."""
@@ -355,7 +353,7 @@ class Sign:
         if area is None:
             return
         x, y = area.x / np.float32(self.size), (area.y - np.float32(self.height)) / np.float32(self.size)
-        sunlight = np.float32(max(0.25, -canvas.light.towards_sun[2]))
+        sunlight = max(0.25, -canvas.light.towards_sun[2])
         for colour, mask in _plate(self.shape, x, y):
             canvas.paint(area.patch, mask, canvas.light.shade(colour, sunlight, self.z), Label.TRAFFIC_SIGN)
 
@@ -369,7 +367,7 @@ _RED, _WHITE, _BLUE, _BLACK = (0.78, 0.07, 0.08), (0.92, 0.92, 0.9), (0.08, 0.25
 _GREEN, _YELLOW = (0.05, 0.4, 0.24), (0.95, 0.75, 0.08)
 
 
-def _plate(shape: str, x: Floats, y: Floats) -> list[tuple[Colour, Bools]]:
+def _plate(shape: Shape, x: Floats, y: Floats) -> list[tuple[Colour, Bools]]:
     """Layers of a plate that reaches from -1 to 1: x (1, W), y (H, 1)."""
     round_, square = x * x + y * y, np.maximum(np.abs(x), np.abs(y))
     bar = (np.abs(x) < 0.5) & (np.abs(y) < 0.16)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from prolab_model.street_scenes.canvas import Camera, Canvas, Colour, Label, Light
 from prolab_model.street_scenes.chance import Dice, Floats, grain
-from prolab_model.street_scenes.objects import Car, Person, Pole, Sign, Thing, Tree
+from prolab_model.street_scenes.objects import SHAPES, Car, Person, Pole, Sign, Thing, Tree
 from prolab_model.street_scenes.surroundings import (
     Building,
     Ground,
@@ -17,6 +20,35 @@ from prolab_model.street_scenes.surroundings import (
     draw_sky,
     draw_skyline,
 )
+
+
+@dataclass(frozen=True)
+class _Weather:
+    sun: Colour
+    ambient: Colour
+    zenith: Colour
+    skyline: Colour
+    cloudiness: tuple[float, float]
+    haze: float
+    elevation: tuple[float, float] = (0.6, 1.5)
+    dusk: bool = False
+
+
+_CLEAR = _Weather((0.92, 0.86, 0.72), (0.52, 0.56, 0.66), (0.24, 0.46, 0.82), (0.72, 0.83, 0.93), (0.1, 0.45), 0.0018)
+_CLOUDY = _Weather((0.72, 0.7, 0.63), (0.6, 0.62, 0.66), (0.36, 0.52, 0.76), (0.8, 0.84, 0.88), (0.5, 0.7), 0.003)
+_OVERCAST = _Weather((0.14, 0.14, 0.14), (0.9, 0.92, 0.95), (0.6, 0.63, 0.67), (0.8, 0.81, 0.82), (0.6, 0.9), 0.005)
+_HAZY = _Weather((0.3, 0.29, 0.27), (0.8, 0.81, 0.82), (0.7, 0.74, 0.78), (0.84, 0.85, 0.85), (0.3, 0.3), 0.014)
+_EVENING = _Weather(
+    (1.0, 0.62, 0.32),
+    (0.5, 0.46, 0.56),
+    (0.3, 0.34, 0.58),
+    (0.95, 0.66, 0.42),
+    (0.2, 0.55),
+    0.003,
+    (0.3, 0.5),
+    dusk=True,
+)
+_WEATHERS = (_CLEAR, _CLEAR, _CLOUDY, _CLOUDY, _OVERCAST, _EVENING, _HAZY)
 
 _WALLS: dict[Material, tuple[Colour, ...]] = {
     "brick": ((0.55, 0.28, 0.2), (0.62, 0.42, 0.28), (0.45, 0.27, 0.24), (0.7, 0.58, 0.42)),
@@ -73,6 +105,7 @@ def draw_scene(seed: int, size: tuple[int, int] = (256, 192)) -> tuple[npt.NDArr
 
     Returns:
         The picture (H, W, 3) RGB and the classes of its pixels (H, W), numbered as in `Label`.
+
     """
     dice = Dice(seed)
     canvas = Canvas(_camera(dice, size), _light(dice))
@@ -106,68 +139,29 @@ def _camera(dice: Dice, size: tuple[int, int]) -> Camera:
 
 
 def _light(dice: Dice) -> Light:
-    weather = dice.choice(("clear", "clear", "cloudy", "overcast", "evening", "haze"))
-    side = dice.choice((-1, 1))
-    if weather == "evening":
-        east, up, north = side * dice.real(0.5, 1.0), dice.real(0.28, 0.45), dice.real(-0.8, 0.9)
-    else:
-        east, up, north = side * dice.real(0.4, 1.0), dice.real(0.6, 1.5), dice.real(-0.9, 0.5)
-    length = (east * east + up * up + north * north) ** 0.5
-    sun, ambient, zenith, skyline, cloudiness, haze = {
-        "clear": (
-            (0.75, 0.7, 0.6),
-            (0.5, 0.54, 0.62),
-            (0.24, 0.46, 0.82),
-            (0.72, 0.83, 0.93),
-            dice.real(0.1, 0.4),
-            0.0018,
-        ),
-        "cloudy": (
-            (0.55, 0.53, 0.48),
-            (0.56, 0.58, 0.62),
-            (0.36, 0.52, 0.76),
-            (0.8, 0.84, 0.88),
-            dice.real(0.5, 0.7),
-            0.003,
-        ),
-        "overcast": (
-            (0.12, 0.12, 0.12),
-            (0.72, 0.74, 0.77),
-            (0.6, 0.63, 0.67),
-            (0.8, 0.81, 0.82),
-            dice.real(0.6, 0.9),
-            0.005,
-        ),
-        "evening": (
-            (0.75, 0.45, 0.22),
-            (0.36, 0.34, 0.45),
-            (0.3, 0.34, 0.58),
-            (0.95, 0.66, 0.42),
-            dice.real(0.2, 0.55),
-            0.003,
-        ),
-        "haze": ((0.25, 0.24, 0.22), (0.66, 0.67, 0.68), (0.7, 0.74, 0.78), (0.84, 0.85, 0.85), 0.3, 0.014),
-    }[weather]
+    weather = dice.choice(_WEATHERS)
+    east, up, north = dice.choice((-1, 1)) * dice.real(0.4, 1.0), dice.real(*weather.elevation), dice.real(-0.9, 0.6)
+    length = math.sqrt(east * east + up * up + north * north)
     return Light(
         towards_sun=(east / length, up / length, north / length),
-        sun=dice.vary(sun, 0.1),
-        ambient=dice.vary(ambient, 0.08),
-        zenith=dice.vary(zenith, 0.08),
-        skyline=dice.vary(skyline, 0.04),
-        cloudiness=cloudiness,
-        haze=haze,
-        dusk=weather == "evening",
+        sun=dice.vary(weather.sun, 0.1),
+        ambient=dice.vary(weather.ambient, 0.08),
+        zenith=dice.vary(weather.zenith, 0.08),
+        skyline=dice.vary(weather.skyline, 0.04),
+        cloudiness=dice.real(*weather.cloudiness),
+        haze=weather.haze,
+        dusk=weather.dusk,
     )
 
 
 def _ground(dice: Dice) -> Ground:
-    width, position = dice.real(6.0, 9.5), dice.real(0.35, 0.65)
+    width, position = dice.real(4.8, 8.5), dice.real(0.2, 0.8)
     return Ground(
         road=(-width * position, width * (1 - position)),
-        verges=tuple(dice.real(1.5, 2.5) if dice.chance(0.3) else 0.0 for _ in range(2)),  # type: ignore[arg-type]
-        pavements=(dice.real(1.8, 3.6), dice.real(1.8, 3.6)),
+        verges=(_verge(dice), _verge(dice)),
+        pavements=(dice.real(2.0, 4.2), dice.real(2.0, 4.2)),
         yard=(_yard(dice), _yard(dice)),
-        asphalt=dice.vary((0.36, 0.36, 0.37), 0.25),
+        asphalt=dice.vary((0.4, 0.4, 0.41), 0.25),
         paving=dice.vary(dice.choice(((0.6, 0.59, 0.57), (0.66, 0.6, 0.5), (0.58, 0.42, 0.36))), 0.1),
         turf=dice.vary((0.34, 0.48, 0.18), 0.15),
         slab=dice.real(0.5, 1.0),
@@ -178,8 +172,12 @@ def _ground(dice: Dice) -> Ground:
     )
 
 
+def _verge(dice: Dice) -> float:
+    return dice.real(1.5, 3.0) if dice.chance(0.35) else 0.0
+
+
 def _yard(dice: Dice) -> Label:
-    return Label.GRASS if dice.chance(0.5) else Label.SIDEWALK
+    return Label.GRASS if dice.chance(0.6) else Label.SIDEWALK
 
 
 def _edge(ground: Ground, side: int) -> float:
@@ -297,7 +295,7 @@ def _street_furniture(dice: Dice, ground: Ground, side: int) -> list[Thing]:
         start = dice.real(4, 8)
         things += [Pole(kerb, start + 1.8 * index, 0.95, 0.09, 0, colour) for index in range(dice.integer(3, 7))]
     for _ in range(dice.choice((0, 1, 1, 2))):
-        shape = dice.choice(("ban", "warning", "order", "stop", "direction", "priority"))
+        shape = dice.choice(SHAPES)
         size = dice.real(0.55, 0.8) if shape == "direction" else dice.real(0.38, 0.55)
         things.append(Sign(kerb + sign * 0.3, dice.real(4.5, 17), dice.real(2.1, 2.9), size, shape))
     return things
@@ -307,8 +305,12 @@ def _people(dice: Dice, ground: Ground, side: int) -> list[Thing]:
     sign = (-1, 1)[side]
     inner = ground.road[side] + sign * (ground.verges[side] + 0.4)
     people: list[Thing] = [
-        _person(dice, dice.real(inner, _edge(ground, side) - sign * 0.2), dice.real(4, 30))
-        for _ in range(dice.choice((0, 1, 2, 3, 4)))
+        _person(
+            dice,
+            dice.real(inner, _edge(ground, side) - sign * 0.2),
+            dice.real(3.5, 7) if index < 1 else dice.real(5, 22),
+        )
+        for index in range(dice.choice((0, 1, 2, 3, 4)))
     ]
     if ground.crossing is not None and dice.chance(0.5):
         people.append(_person(dice, dice.real(*ground.road), ground.crossing))
@@ -360,10 +362,10 @@ def _develop(dice: Dice, colours: Floats) -> npt.NDArray[np.uint8]:
     row, column = np.indices((height, width), dtype=np.float32)
     across, down = (column * 2 - width) / np.float32(width), (row * 2 - height) / np.float32(height)
     exposure = np.float32(dice.real(0.9, 1.12)) * (1 - (across * across + down * down) * np.float32(0.09))
-    amount, shift = np.float32(dice.real(0.012, 0.035)), dice.integer(0, 500)
+    amount, shift = np.float32(dice.real(0.008, 0.028)), dice.integer(0, 500)
     noise = [
         grain(column + shift + 31 * channel, row) + grain(column + shift, row + 71 * channel + 13) - 1
         for channel in range(3)
     ]
     exposed = colours * exposure[..., None] + np.stack(noise, axis=-1) * amount
-    return np.floor(np.minimum(np.maximum(exposed, 0), 1) * 255 + np.float32(0.5)).astype(np.uint8)
+    return np.asarray(np.minimum(np.maximum(exposed, 0), 1) * 255 + np.float32(0.5), np.float32).astype(np.uint8)

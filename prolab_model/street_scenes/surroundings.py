@@ -42,6 +42,7 @@ class Ground:
         verges, pavements: widths in metres, left and right.
         slab: edge of the paving stones.
         crossing: depth of a zebra crossing, or None.
+
     """
 
     road: tuple[float, float]
@@ -73,17 +74,19 @@ class Shadow:
 def draw_sky(canvas: Canvas, noise: int) -> None:
     """Fill the canvas with sky: a gradient, clouds, and a glow around the sun."""
     camera, light = canvas.camera, canvas.light
-    patch = _whole(canvas)
+    patch = Patch(slice(0, min(camera.height, int(camera.horizon) + 2)), slice(0, camera.width))
     elevation = np.maximum((np.float32(camera.horizon) - patch.v) / np.float32(camera.focal), 0)
     blend = elevation * 2 / (1 + elevation * 2)
-    colours = _mix(light.skyline, light.zenith, blend[..., None] * np.float32(1.4))
+    colours: Floats = _mix(light.skyline, light.zenith, blend[..., None] * np.float32(1.4))
     # A flat layer of clouds seen in perspective: small and dense towards the horizon.
     distance = 1 / (elevation + np.float32(0.12))
     across = (patch.u - np.float32(camera.centre)) / np.float32(camera.focal) * distance
-    cover = clouds(across * 38 + noise, distance * 38 + noise * 3)
+    cover = clouds(across * 34 + noise, distance * 34 + noise * 3)
     fine = clouds(across * 150 + noise, distance * 150)
-    density = _clamp((cover * np.float32(0.8) + fine * np.float32(0.2) - np.float32(1 - light.cloudiness)) * 4)
-    underside = np.float32(0.82) + fine * np.float32(0.18)
+    density = _clamp(
+        (cover * np.float32(0.75) + fine * np.float32(0.25) - np.float32(0.85 - light.cloudiness * 0.7)) * 5
+    )
+    underside = np.float32(0.2) + fine * np.float32(0.8)
     cloud = _mix(light.skyline, _brighten(light.sun, light.ambient), underside[..., None])
     colours = colours + (cloud - colours) * (density * np.float32(0.85))[..., None]
     sun_x, sun_y, sun_z = light.towards_sun
@@ -105,10 +108,8 @@ def draw_skyline(canvas: Canvas, label: Label, albedo: Colour, height: float, de
     up = np.float32(camera.eye) + (np.float32(camera.horizon) - patch.v) * np.float32(depth / camera.focal)
     if label == Label.TREE:
         rough = clouds(across * 4 + noise, np.zeros_like(across)) + clouds(across * 20, np.zeros_like(across)) / 4
-        top, texture = (
-            height * (np.float32(0.4) + rough),
-            np.float32(0.7) + clouds(across * 14, up * 14) * np.float32(0.5),
-        )
+        top = height * (np.float32(0.4) + rough)
+        texture: Floats = np.float32(0.7) + clouds(across * 14, up * 14) * np.float32(0.5)
     else:
         house = np.floor((across + noise) / 9)
         top = height * (np.float32(0.4) + grain(house, noise))
@@ -131,12 +132,12 @@ def draw_ground(canvas: Canvas, ground: Ground, buildings: Sequence[Building], s
     blotches = clouds(x * 12 + ground.noise, z * 12) - np.float32(0.5)
     sunlight = np.float32(light.towards_sun[1]) * (1 - _shaded(canvas, x, z, buildings, shadows))
 
-    surfaces = [
-        (Label.ROAD, np.ones(x.shape, np.bool_), _road(ground, x, z, speckle * near, blotches)),
-        *_sides(ground, x, z, near, speckle, blotches),
-    ]
-    for label, mask, albedo in surfaces:
-        canvas.paint(patch, mask, light.shade(albedo, sunlight, z), label)
+    albedo = _road(ground, x, z, speckle * near, blotches)
+    labels = np.full(x.shape, Label.ROAD, np.uint8)
+    for label, mask, covering in _sides(ground, x, z, near, speckle, blotches):
+        np.copyto(albedo, covering, where=mask[..., None])
+        np.copyto(labels, np.uint8(label), where=mask)
+    canvas.paint(patch, np.ones(x.shape, np.bool_), light.shade(albedo, sunlight, z), labels)
 
 
 def _road(ground: Ground, x: Floats, z: Floats, speckle: Floats, blotches: Floats) -> Floats:
@@ -256,7 +257,7 @@ def _draw_front(canvas: Canvas, building: Building) -> None:
     up = np.float32(camera.eye) - (patch.v - np.float32(camera.horizon)) * z / np.float32(camera.focal)
     along = z - np.float32(building.near)
     length = building.far - building.near
-    roof = np.float32(building.height)
+    roof: Floats | float = building.height
     if building.gable:
         roof = roof - np.abs(along - np.float32(length / 2)) * np.float32(0.5 * building.depth / length)
     inside = (z >= building.near) & (z < building.far) & (up >= 0) & (up < roof)
@@ -322,10 +323,6 @@ def _shop_window(building: Building, albedo: Floats, along: Floats, up: Floats, 
     return np.where(lettering[..., None], np.float32(0.9), albedo)
 
 
-def _whole(canvas: Canvas) -> Patch:
-    return Patch(slice(0, canvas.camera.height), slice(0, canvas.camera.width))
-
-
 def _part(value: Floats) -> Floats:
     """The fraction of a number above the next lower whole one."""
     return np.asarray(value - np.floor(value), np.float32)
@@ -341,5 +338,5 @@ def _mix(low: Colour, high: Colour, weight: Floats) -> Floats:
 
 
 def _brighten(sun: Colour, ambient: Colour) -> Colour:
-    red, green, blue = (min(1.0, s * 0.55 + a * 0.75) for s, a in zip(sun, ambient, strict=True))
+    red, green, blue = (min(1.0, s * 0.6 + a) for s, a in zip(sun, ambient, strict=True))
     return red, green, blue
