@@ -22,6 +22,7 @@ class Artifact:
 
         Raises:
             DamagedError: its manifest is missing or unreadable.
+
         """
         try:
             self._lease = Lease(path / MANIFEST)
@@ -32,14 +33,17 @@ class Artifact:
 
     @property
     def kind(self) -> str:
+        """Name of its kind."""
         return self.manifest.kind
 
     @property
     def version(self) -> str:
+        """Hash of key and content, 12 hexadecimal digits."""
         return self.manifest.version
 
     @property
     def digest(self) -> str:
+        """Hash of the content that later stages depend on, 64 hexadecimal digits."""
         return self.manifest.digest
 
     @property
@@ -52,6 +56,7 @@ class Artifact:
 
         Raises:
             NotFoundError: the artifact has no file of this name.
+
         """
         if name not in self.manifest.files:
             raise NotFoundError(f"{self.reference} has no file {name!r}; it has {', '.join(self.manifest.files)}")
@@ -62,6 +67,7 @@ class Artifact:
 
         Raises:
             NotFoundError: the artifact has no file of this name.
+
         """
         # pyarrow takes a third of a second to import, which a listing must not pay.
         import pyarrow.parquet

@@ -20,6 +20,7 @@ def plain(value: object, where: str) -> JSON:
 
     Raises:
         ValidationError: something in it is not JSON; `where` and the path below it are named.
+
     """
     match value:
         case None | bool():

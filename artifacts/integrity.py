@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from artifacts.canonical import json_hash
+from artifacts.errors import DamagedError
+from artifacts.hashing import file_hash, version_of
+from artifacts.layout import MANIFEST
+from artifacts.manifest import FileRecord, Manifest, read_manifest
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong with a version.
 
     Attributes:
         kind: kind of the artifact.
         version: its version.
-        file: the file, relative to the artifact's folder, or "" for the whole.
+        file: path of the file in the artifact's folder.
         what: what is wrong with it.
+
     """
 
     kind: str
@@ -22,4 +32,45 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.version} {self.file}: {self.what}"
+        return f"{self.kind}:{self.version}: {self.file}: {self.what}"
+
+
+def check(folder: Path) -> list[Problem]:
+    """Compare every byte of a version's folder with its manifest."""
+    kind, version = folder.parent.name, folder.name.partition("-")[0]
+    try:
+        manifest = read_manifest(folder)
+    except DamagedError as error:
+        return [Problem(kind, version, MANIFEST, str(error))]
+    found = [*_check_manifest(manifest, kind, version), *_check_files(folder, manifest)]
+    return [Problem(kind, version, file, what) for file, what in found]
+
+
+def _check_manifest(manifest: Manifest, kind: str, version: str) -> Iterator[tuple[str, str]]:
+    if not manifest.sound:
+        yield MANIFEST, "it was changed after it was published"
+    elif (manifest.kind, manifest.version) != (kind, version):
+        yield MANIFEST, f"it is the manifest of {manifest.reference}"
+    elif manifest.key != json_hash(manifest.key_parts) or version != version_of(manifest.key, manifest.digest):
+        yield MANIFEST, "its key or version does not follow from what it says"
+
+
+def _check_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    for name, record in manifest.files.items():
+        what = _check_file(folder / name, record)
+        if what:
+            yield name, what
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            name = Path(parent, file).relative_to(folder).as_posix()
+            if name != MANIFEST and name not in manifest.files:
+                yield name, "it is not in the manifest"
+
+
+def _check_file(path: Path, record: FileRecord) -> str | None:
+    if not path.is_file():
+        return "it is missing"
+    size = path.stat().st_size
+    if size != record.bytes:
+        return f"expected {record.bytes} bytes, found {size}"
+    return None if file_hash(path) == record.blake3 else "its bytes were changed after it was published"

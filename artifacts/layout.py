@@ -43,10 +43,14 @@ class Layout:
 
         Raises:
             FormatError: the store was written in a newer format, or the folder holds something else.
+
         """
         marker = self.root / "store.json"
         if not marker.exists():
             self._create(marker)
+        if self.writable:
+            self.locks.mkdir(exist_ok=True)
+            self.collection_lock.touch()
         try:
             written = json.loads(marker.read_text())["format"]
         except (ValueError, KeyError, TypeError) as error:
@@ -67,34 +71,55 @@ class Layout:
 
     @property
     def writable(self) -> bool:
+        """Whether this process may write into the store."""
         return os.access(self.root, os.W_OK)
 
     @property
     def artifacts(self) -> Path:
+        """Published versions, by kind."""
         return self.root / "artifacts"
 
     @property
     def temporary(self) -> Path:
+        """What running builds write."""
         return self.root / "temporary"
 
     @property
     def workspaces(self) -> Path:
+        """What unfinished builds go on from."""
         return self.root / "workspaces"
 
     @property
     def quarantine(self) -> Path:
+        """Damaged versions."""
         return self.root / "quarantine"
 
     @property
     def locks(self) -> Path:
+        """File locks."""
         return self.root / "locks"
 
     @property
+    def collection_lock(self) -> Path:
+        """Lock between the garbage collection and everybody else."""
+        return self.locks / "collection"
+
+    def key_lock(self, key: str) -> Path:
+        """Lock of a key."""
+        return self.locks / f"{key}.lock"
+
+    def workspace(self, key: str) -> Path:
+        """Workspace of a key."""
+        return self.workspaces / key
+
+    @property
     def latest(self) -> Path:
+        """The last version, by kind."""
         return self.root / "latest"
 
     @property
     def tags(self) -> Path:
+        """Tagged versions, by kind."""
         return self.root / "tags"
 
     def folder(self, kind: str, version: str, key: str) -> Path:

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 @contextmanager
 def key_lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock of a key; wait for another process that holds it, and say so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -40,7 +39,6 @@ def key_lock(path: Path, what: str) -> Iterator[None]:
 @contextmanager
 def key_lock_if_free(path: Path) -> Iterator[bool]:
     """Hold the lock of a key and give True; give False when another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -56,6 +54,9 @@ def key_lock_if_free(path: Path) -> Iterator[bool]:
 @contextmanager
 def collection_lock(path: Path, *, exclusive: bool = False) -> Iterator[None]:
     """Hold the lock of the collection, shared unless told otherwise."""
+    if not path.exists():  # a read-only copy of a store, which nobody collects
+        yield
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from artifacts.canonical import json_hash
+from artifacts.canonical import JSON, json_hash
 from artifacts.errors import DamagedError, FormatError
 from artifacts.layout import FORMAT, MANIFEST
 from artifacts.recipe import key_parts
@@ -54,6 +54,7 @@ class Manifest(_Record):
         peak_memory_bytes: highest resident size of the process and its children while the stage ran.
         files: every file of the artifact but the manifest, by path with forward slashes.
         checksum: hash of all other fields.
+
     """
 
     format: int
@@ -82,7 +83,12 @@ class Manifest(_Record):
         return f"{self.kind}:{self.version}"
 
     @property
-    def key_parts(self) -> dict[str, object]:
+    def input_references(self) -> list[str]:
+        """The versions that it was made of."""
+        return [f"{record.kind}:{record.version}" for record in self.inputs.values()]
+
+    @property
+    def key_parts(self) -> dict[str, JSON]:
         """What entered the key, by name."""
         return key_parts(
             stage=self.stage,
@@ -95,7 +101,7 @@ class Manifest(_Record):
         )
 
     def sealed(self) -> Manifest:
-        """This manifest with its checksum."""
+        """The manifest with its checksum."""
         return self.model_copy(update={"checksum": self._sum()})
 
     @property
@@ -117,6 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DamagedError: it is missing, or is not a manifest.
         FormatError: it was written in a newer format.
+
     """
     path = folder / MANIFEST
     try:

@@ -1,25 +1,29 @@
-"""The store: what the rest of the project calls."""
+"""The store: what the rest of the project calls. The work is done in the modules that it names."""
 
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from artifacts import garbage, lineage, pointers
 from artifacts.artifact import Artifact
 from artifacts.canonical import JSON
-from artifacts.comparison import Change, Explanation
+from artifacts.comparison import Change, Explanation, compare, compare_key
+from artifacts.disk import full_disk_named
+from artifacts.errors import DamagedError, ReadOnlyError
 from artifacts.file_hashes import FileHashes
 from artifacts.garbage import Garbage
-from artifacts.integrity import Problem
+from artifacts.integrity import Problem, check
 from artifacts.layout import Layout
 from artifacts.lineage import Lineage
+from artifacts.locks import collection_lock, key_lock, key_lock_if_free
 from artifacts.manifest import Manifest
+from artifacts.manifests import Manifests
+from artifacts.quarantine import quarantine
 from artifacts.recipe import Recipe
-
-Writer = Callable[[Path], Mapping[str, JSON]]
-"""Writes the files of an artifact into an empty folder and returns its headline figures."""
 
 
 class Built(NamedTuple):
@@ -37,12 +41,15 @@ class Store:
 
         Raises:
             FormatError: the store was written in a newer format, or the folder holds something else.
+
         """
         self._layout = Layout(Path(root).absolute())
         self._layout.open()
+        self._manifests = Manifests(self._layout)
 
     @property
     def root(self) -> Path:
+        """Folder of the store."""
         return self._layout.root
 
     @property
@@ -51,61 +58,191 @@ class Store:
         return FileHashes(self.root / "file_hashes.jsonl")
 
     def find(self, recipe: Recipe) -> Artifact | None:
-        """The newest intact artifact with the recipe's key; damaged ones go into quarantine."""
-        raise NotImplementedError
+        """Return the newest artifact with the recipe's key whose every byte is as it was published.
 
-    def build(self, recipe: Recipe, write: Writer, *, force: bool = False) -> Built:
-        """The artifact with the recipe's key, made by `write` if there is none (or if `force`)."""
-        raise NotImplementedError
+        Damaged ones are logged and moved to quarantine, so they are never read.
+        """
+        artifact, damaged = self._search(recipe)
+        if damaged and self._layout.writable:
+            with key_lock_if_free(self._layout.key_lock(recipe.key)) as free:
+                if free:  # otherwise a build of this key runs and does it
+                    self._quarantine(damaged)
+        return artifact
+
+    def build(self, recipe: Recipe, write: Callable[[Path], Mapping[str, JSON]], *, force: bool = False) -> Built:
+        """Return the artifact with the recipe's key; if there is none, let `write` make it and publish it.
+
+        Of several processes that want the same artifact one builds it, the others wait and find it.
+
+        Args:
+            recipe: what decides the artifact.
+            write: writes the files into the empty folder it is given and returns headline figures.
+            force: build even if there is one. The same content gives the same version again.
+
+        Raises:
+            ValidationError: what `write` wrote or returned is not what the kind declares.
+            FullDiskError: the disk ran full.
+            ReadOnlyError: the store cannot be written to.
+
+        """
+        artifact = None if force else self.find(recipe)
+        if artifact:
+            self._set_latest(artifact)
+            return Built(artifact, hit=True)
+        if not self._layout.writable:
+            raise ReadOnlyError(f"the store {self.root} cannot be written to, and {recipe.stage} is not in it")
+        with full_disk_named(self.root), key_lock(self._layout.key_lock(recipe.key), recipe.stage):
+            return self._build_locked(recipe, write, force=force)
+
+    def _build_locked(self, recipe: Recipe, write: Callable[[Path], Mapping[str, JSON]], *, force: bool) -> Built:
+        # publish needs pyarrow, whose import takes longer than everything that a hit needs.
+        from artifacts.publish import publish
+
+        artifact, damaged = self._search(recipe)
+        self._quarantine(damaged)
+        hit = artifact is not None and not force
+        if artifact is None or force:
+            artifact = publish(self._layout, recipe, write)
+        shutil.rmtree(self._layout.workspace(recipe.key), ignore_errors=True)
+        self._set_latest(artifact)
+        return Built(artifact, hit)
+
+    def _search(self, recipe: Recipe) -> tuple[Artifact | None, builtins.list[Path]]:
+        """The newest intact artifact with the recipe's key, and the folders of the damaged ones met before it."""
+        candidates, damaged = [], []
+        with collection_lock(self._layout.collection_lock):
+            for folder in self._layout.versions_of_key(recipe.kind.name, recipe.key):
+                try:
+                    candidates.append(Artifact(folder))
+                except DamagedError:
+                    damaged.append(folder)
+        for artifact in sorted(candidates, key=lambda artifact: artifact.manifest.created, reverse=True):
+            if check(artifact.path):
+                damaged.append(artifact.path)
+            elif artifact.manifest.key == recipe.key:
+                return artifact, damaged
+        return None, damaged
+
+    def _quarantine(self, folders: Iterable[Path]) -> None:
+        for folder in folders:
+            quarantine(self._layout, folder)
+
+    def _set_latest(self, artifact: Artifact) -> None:
+        if self._layout.writable:
+            pointers.set_latest(self._layout, artifact.manifest)
 
     def resolve(self, reference: str) -> Artifact:
-        """The artifact of `kind`, `kind:latest`, `kind:tag` or `kind:start-of-version`."""
-        raise NotImplementedError
+        """Return the artifact that a reference names.
+
+        Args:
+            reference: `kind` or `kind:latest` (what the last build of this kind gave), `kind:tag`, or
+                `kind:version`, where the first digits of the version are enough.
+
+        Raises:
+            NotFoundError: it names no artifact, or more than one; the message lists what there is.
+            DamagedError: its files are not what was published.
+
+        """
+        artifact = self._open(reference)
+        problems = check(artifact.path)
+        if problems:
+            raise DamagedError("; ".join(map(str, problems)))
+        return artifact
+
+    def _open(self, reference: str) -> Artifact:
+        with collection_lock(self._layout.collection_lock):
+            return Artifact(pointers.resolve(self._layout, self._manifests, reference))
 
     def list(self, kind: str | None = None) -> builtins.list[Manifest]:
-        """Manifests, newest first."""
-        raise NotImplementedError
+        """Manifests of one kind or of all, newest first. An unreadable one is logged and left out."""
+        return self._manifests.newest_first(kind)
 
     def explain(self, recipe: Recipe) -> Explanation:
-        """Whether `build` would be a hit, and if not, which parts of the key differ."""
-        raise NotImplementedError
+        """Say whether `build` would be a hit and, if not, what differs from the stage's newest artifact.
+
+        Nothing in the store is changed.
+        """
+        artifact, damaged = self._search(recipe)
+        if artifact:
+            return Explanation(True, artifact.version)
+        if damaged:
+            problems = [str(problem) for folder in damaged for problem in check(folder)]
+            return Explanation(False, damaged[0].name.partition("-")[0], tuple(problems))
+        for manifest in self.list(recipe.kind.name):
+            if manifest.stage == recipe.stage:
+                return Explanation(False, manifest.version, tuple(map(str, compare_key(manifest, recipe))))
+        return Explanation(False, None, (f"{recipe.stage} has not run yet",))
 
     def diff(self, before: Artifact, after: Artifact) -> builtins.list[Change]:
-        """Differences of code, parameters, inputs, external state, files and summary."""
-        raise NotImplementedError
+        """Differences between two artifacts: parts of the key, summary, files."""
+        return compare(before.manifest, after.manifest)
 
     def verify(self, references: Iterable[str] | None = None) -> builtins.list[Problem]:
-        """Check every byte of the named artifacts, or of all."""
-        raise NotImplementedError
+        """Check every byte of the named artifacts, or of all; an empty list means that all is well.
+
+        Raises:
+            NotFoundError: a reference names no artifact.
+
+        """
+        if references is None:
+            kinds = self._layout.kinds()
+            folders = [folder for kind in kinds for folder in self._layout.versions(kind).values()]
+        else:
+            folders = [pointers.resolve(self._layout, self._manifests, reference) for reference in references]
+        return [problem for folder in folders for problem in check(folder)]
 
     def lineage(self, artifact: Artifact) -> Lineage:
-        """The versions that the artifact was made of."""
-        raise NotImplementedError
+        """The versions that the artifact was made of, as a tree."""
+        return lineage.upstream(artifact.manifest, self.list())
 
     def dependants(self, artifact: Artifact) -> builtins.list[Manifest]:
-        """Manifests of all versions that were made of the artifact, directly or not."""
-        raise NotImplementedError
+        """Manifests of all versions that were made of the artifact, directly or not, in the order of making."""
+        return lineage.downstream(artifact.manifest, self.list())
 
     def tag(self, artifact: Artifact, name: str) -> None:
-        """Name a version: `kind:name` resolves to it, and the collection keeps it."""
-        raise NotImplementedError
+        """Name a version: `kind:name` resolves to it, and garbage collection keeps it and what it was made of.
+
+        Raises:
+            StoreError: the name is no good for a tag.
+
+        """
+        pointers.set_tag(self._layout, artifact.manifest, name)
 
     def untag(self, reference: str) -> None:
-        """Remove the tag `kind:name`."""
-        raise NotImplementedError
+        """Remove the tag `kind:name`.
+
+        Raises:
+            NotFoundError: there is no such tag.
+
+        """
+        pointers.remove_tag(self._layout, reference)
 
     def tags(self) -> dict[str, str]:
         """Version of each tag, by reference `kind:name`."""
-        raise NotImplementedError
+        return pointers.tags(self._layout)
 
     def collect_garbage(self, *, keep_latest: int = 1, dry_run: bool = True) -> builtins.list[Garbage]:
-        """What is (or with `dry_run` would be) deleted."""
-        raise NotImplementedError
+        """Find what nobody needs and, unless it is a dry run, delete it (see `artifacts.garbage`).
+
+        Args:
+            keep_latest: how many of the newest versions of each kind are kept in any case.
+            dry_run: only say what would be deleted.
+
+        """
+        return garbage.collect(self._layout, self._manifests, keep_latest=keep_latest, dry_run=dry_run)
 
     def workspace(self, recipe: Recipe) -> Path:
-        """Folder of the recipe's key that survives a kill and goes when the artifact is published."""
-        raise NotImplementedError
+        """Folder in which an unfinished build keeps what the next one goes on from; gone once it is published.
+
+        It belongs to the `write` that runs in `build`: nobody else may use it.
+        """
+        return _made(self._layout.workspace(recipe.key))
 
     def cache(self, name: str) -> Path:
         """Folder for content-keyed, immutable entries that all runs share."""
-        raise NotImplementedError
+        return _made(self.root / "cache" / name)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

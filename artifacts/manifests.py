@@ -1,0 +1,38 @@
+"""All manifests of a store, each read once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from artifacts.errors import DamagedError
+from artifacts.layout import MANIFEST, Layout
+from artifacts.manifest import Manifest, read_manifest
+
+log = logging.getLogger(__name__)
+
+
+class Manifests:
+    """Reads manifests and remembers those whose file has not changed since."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: dict[Path, tuple[tuple[int, int], Manifest]] = {}
+
+    def newest_first(self, kind: str | None = None) -> list[Manifest]:
+        """The readable manifests of a kind, or of all kinds; an unreadable one is logged."""
+        kinds = self._layout.kinds() if kind is None else [kind]
+        found = [self._read(folder) for name in kinds for folder in self._layout.versions(name).values()]
+        return sorted((manifest for manifest in found if manifest), key=lambda manifest: manifest.created, reverse=True)
+
+    def _read(self, folder: Path) -> Manifest | None:
+        try:
+            status = (folder / MANIFEST).stat()
+            state = (status.st_mtime_ns, status.st_size)
+            if folder not in self._known or self._known[folder][0] != state:
+                self._known[folder] = (state, read_manifest(folder))
+            return self._known[folder][1]
+        except (FileNotFoundError, DamagedError) as error:
+            if folder.exists():  # otherwise it was collected after the listing
+                log.warning("left out of the listing: %s", error)
+            return None
