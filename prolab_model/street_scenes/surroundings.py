@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from prolab_model.street_scenes.canvas import NEAREST, Bools, Canvas, Colour, Label, Patch
+from prolab_model.street_scenes.canvas import NEAREST, Bools, Canvas, Colour, Label, Light, Patch
 from prolab_model.street_scenes.chance import Floats, clouds, grain
 
 Material = Literal["brick", "plaster", "panels", "glass"]
@@ -107,7 +107,9 @@ def draw_skyline(canvas: Canvas, label: Label, albedo: Colour, height: float, de
     across = (patch.u - np.float32(camera.centre)) * np.float32(depth / camera.focal)
     up = np.float32(camera.eye) + (np.float32(camera.horizon) - patch.v) * np.float32(depth / camera.focal)
     if label == Label.TREE:
-        rough = clouds(across * 4 + noise, np.zeros_like(across)) + clouds(across * 20, np.zeros_like(across)) / 4
+        rough: Floats = (
+            clouds(across * 4 + noise, np.zeros_like(across)) + clouds(across * 20, np.zeros_like(across)) / 4
+        )
         top = height * (np.float32(0.4) + rough)
         texture: Floats = np.float32(0.7) + clouds(across * 14, up * 14) * np.float32(0.5)
     else:
@@ -205,16 +207,28 @@ def _shaded(canvas: Canvas, x: Floats, z: Floats, buildings: Sequence[Building],
             hidden = (met >= building.near) & (met < building.far) & (way * np.float32(sun_y) < building.height)
             dark |= hidden & (way > 0)
     for shadow in shadows:
-        low, high = shadow.low / sun_y, shadow.height / sun_y
-        start_x, start_z = shadow.x - sun_x * low, shadow.z - sun_z * low
-        step_x, step_z = -sun_x * (high - low), -sun_z * (high - low)
-        dx, dz = x - np.float32(start_x), z - np.float32(start_z)
-        length = step_x * step_x + step_z * step_z
-        along = _clamp((dx * np.float32(step_x) + dz * np.float32(step_z)) / np.float32(max(length, 1e-6)))
-        dx, dz = dx - along * np.float32(step_x), dz - along * np.float32(step_z)
-        edge = 1 - np.float32(shadow.ragged) * clouds(x * 30, z * 30) if shadow.ragged else 1
-        dark |= dx * dx + dz * dz < np.float32(shadow.radius * shadow.radius) * edge
+        _cast(shadow, canvas.light, x, z, dark)
     return dark * np.float32(0.92)
+
+
+def _cast(shadow: Shadow, light: Light, x: Floats, z: Floats, dark: Bools) -> None:
+    """Darken the points of the ground at (x (H, W), z (H, 1)) that lie in a shadow."""
+    sun_x, sun_y, sun_z = light.towards_sun
+    low, high = shadow.low / sun_y, shadow.height / sun_y
+    start_x, start_z = shadow.x - sun_x * low, shadow.z - sun_z * low
+    step_x, step_z = -sun_x * (high - low), -sun_z * (high - low)
+    nearest, farthest = min(start_z, start_z + step_z) - shadow.radius, max(start_z, start_z + step_z) + shadow.radius
+    touched = np.flatnonzero((z > nearest) & (z < farthest))
+    if not len(touched):
+        return
+    rows = slice(int(touched[0]), int(touched[-1]) + 1)
+    x, z = x[rows], z[rows]
+    dx, dz = x - np.float32(start_x), z - np.float32(start_z)
+    length = max(step_x * step_x + step_z * step_z, 1e-6)
+    along = _clamp((dx * np.float32(step_x) + dz * np.float32(step_z)) / np.float32(length))
+    dx, dz = dx - along * np.float32(step_x), dz - along * np.float32(step_z)
+    edge = 1 - np.float32(shadow.ragged) * clouds(x * 30, z * 30) if shadow.ragged else 1
+    dark[rows] |= dx * dx + dz * dz < np.float32(shadow.radius * shadow.radius) * edge
 
 
 def draw_building(canvas: Canvas, building: Building) -> None:
