@@ -1,5 +1,4 @@
-"""
-Multi-scale deformable attention (Deformable DETR, section 4.1) in plain PyTorch.
+"""Multi-scale deformable attention (Deformable DETR, section 4.1) in plain PyTorch.
 
 Shapes: B images, S value tokens over all levels, Q queries, M heads, D channels a head,
 L levels, P points a level. Locations are (x, y) in units of the level's width and height.
@@ -18,8 +17,7 @@ Sizes = Sequence[tuple[int, int]]
 
 
 def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> Tensor:
-    """
-    Sum of bilinear samples of `value` at `locations`, weighted by `weights`; zero outside a map.
+    """Sum of bilinear samples of `value` at `locations`, weighted by `weights`; zero outside a map.
 
     One `embedding_bag` gathers and sums the four neighbours of every sample: faster than
     `grid_sample` on a CPU, and no (B, Q, L * P, D) tensor is ever held.
@@ -90,8 +88,7 @@ def _neighbours(coordinate: Tensor, size: int) -> tuple[list[Tensor], list[Tenso
 
 
 class MSDeformAttn(nn.Module):
-    """
-    Deformable attention with its projections; parameter names are those of Deformable DETR.
+    """Deformable attention with its projections; parameter names are those of Deformable DETR.
 
     Args:
         dim: channels of queries and output.
@@ -140,9 +137,11 @@ class MSDeformAttn(nn.Module):
         values = self.value_proj(value).view(B, value.shape[1], M, -1)
         offsets = self.sampling_offsets(query).view(B, Q, M, L, P, 2)
         weights = self.attention_weights(query).view(B, Q, M, L * P).softmax(dim=-1).view(B, Q, M, L, P)
-        extent = torch.tensor([(width, height) for height, width in sizes], dtype=torch.float32, device=query.device)
-        # Locations need float32: in bfloat16 a sample would miss its pixel by 9-15 % of the output.
-        locations = reference_points.view(1, Q, 1, 1, 1, 2) + offsets.float() / extent.view(1, 1, 1, L, 1, 2)
+        # At least float32: in bfloat16 a sample would miss its pixel by 9-15 % of the output.
+        dtype = torch.promote_types(values.dtype, torch.float32)
+        extent = torch.tensor([(width, height) for height, width in sizes], dtype=dtype, device=query.device)
+        locations = reference_points.view(1, Q, 1, 1, 1, 2) + offsets.to(dtype) / extent.view(1, 1, 1, L, 1, 2)
         with torch.autocast(query.device.type, enabled=False):
-            sampled = multi_scale_deformable_attention(values.float(), sizes, locations, weights.float())
-        return self.output_proj(sampled.to(values.dtype))
+            sampled = multi_scale_deformable_attention(values.to(dtype), sizes, locations, weights.to(dtype))
+        output: Tensor = self.output_proj(sampled.to(values.dtype))
+        return output

@@ -1,5 +1,4 @@
-"""
-The adapter beside the transformer: a convolutional pyramid that exchanges features with its blocks.
+"""The adapter beside the transformer: a convolutional pyramid that exchanges features with its blocks.
 
 ViT-Adapter (Chen et al., ICLR 2023, section 3), as ProLab uses it (spec 2.1). The pyramid
 `c` is a sequence of tokens at strides 8, 16 and 32, in this order; the transformer's tokens
@@ -17,8 +16,6 @@ from torch import Tensor, nn
 from ops import MSDeformAttn
 from prolab_model.vit import DropPath
 
-EXTRACTOR_DROP_PATH = 0.3  # spec 2.1: the same in every extractor, whatever the transformer's rate
-
 
 def pixel_centres(sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
     """Centres (x, y) in [0, 1] of every pixel of the maps, one after the other: (sum of H * W, 2)."""
@@ -33,8 +30,7 @@ def pixel_centres(sizes: Sequence[tuple[int, int]], device: torch.device) -> Ten
 
 @dataclass(frozen=True)
 class Geometry:
-    """
-    Sizes and reference points of one batch, shared by all interaction blocks.
+    """Sizes and reference points of one batch, shared by all interaction blocks.
 
     Attributes:
         grid: (height, width) of the transformer's tokens.
@@ -145,14 +141,14 @@ class ConvFFN(nn.Module):
 class Extractor(nn.Module):
     """Takes the transformer's semantics into the pyramid."""
 
-    def __init__(self, dim: int, heads: int, points: int, ratio: float, ffn_ratio: float) -> None:
+    def __init__(self, dim: int, heads: int, points: int, ratio: float, ffn_ratio: float, drop_path: float) -> None:
         super().__init__()
         self.query_norm = nn.LayerNorm(dim, eps=1e-6)
         self.feat_norm = nn.LayerNorm(dim, eps=1e-6)
         self.attn = MSDeformAttn(dim, levels=1, heads=heads, points=points, ratio=ratio)
         self.ffn = ConvFFN(dim, int(dim * ffn_ratio))
         self.ffn_norm = nn.LayerNorm(dim, eps=1e-6)
-        self.drop_path = DropPath(EXTRACTOR_DROP_PATH)
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, c: Tensor, x: Tensor, geometry: Geometry) -> Tensor:
         """C (B, S, dim), x (B, N, dim) to c."""
@@ -171,14 +167,15 @@ class InteractionBlock(nn.Module):
         points: int,
         ratio: float,
         ffn_ratio: float,
+        drop_path: float,
         injector_gamma: float,
         extra_extractors: int,
     ) -> None:
         super().__init__()
         self.injector = Injector(dim, heads, points, ratio, injector_gamma)
-        self.extractor = Extractor(dim, heads, points, ratio, ffn_ratio)
+        self.extractor = Extractor(dim, heads, points, ratio, ffn_ratio, drop_path)
         self.extra_extractors = (
-            nn.ModuleList(Extractor(dim, heads, points, ratio, ffn_ratio) for _ in range(extra_extractors))
+            nn.ModuleList(Extractor(dim, heads, points, ratio, ffn_ratio, drop_path) for _ in range(extra_extractors))
             if extra_extractors
             else None
         )

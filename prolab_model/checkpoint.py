@@ -17,8 +17,7 @@ CARD = "model.json"
 
 
 class ModelCard(BaseModel):
-    """
-    What a checkpoint's weights are for.
+    """What a checkpoint's weights are for.
 
     Attributes:
         network: config from which mmsegmentation builds the segmentor.
@@ -45,8 +44,7 @@ def save_model(folder: Path, segmentor: PropertySegmentor, card: ModelCard) -> N
 
 
 def load_model(folder: Path) -> tuple[PropertySegmentor, ModelCard]:
-    """
-    Rebuild the segmentor that `save_model` wrote, in evaluation mode, on the CPU.
+    """Rebuild the segmentor that `save_model` wrote, in evaluation mode, on the CPU.
 
     Raises:
         FileNotFoundError: when a file is missing.

@@ -1,5 +1,4 @@
-"""
-Training crops: which photo, which crop and which distortion is decided by a sample's number alone.
+"""Training crops: which photo, which crop and which distortion is decided by a sample's number alone.
 
 A run that goes on after a kill therefore sees the very crops it would have seen, however many
 workers load them.
@@ -27,8 +26,7 @@ IMAGE_STD = (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True)
 class Sample:
-    """
-    One photo of a data set.
+    """One photo of a data set.
 
     Attributes:
         image: the photo's file.
@@ -51,8 +49,7 @@ class LabelRules:
 
 
 def read_labels(path: Path, rules: LabelRules) -> np.ndarray:
-    """
-    Class ids (H, W) uint8 of a label file.
+    """Class ids (H, W) uint8 of a label file.
 
     Raises:
         ValueError: when the file cannot be read as an image.
@@ -109,8 +106,7 @@ def _interval_around(position: int, length: int, extent: int) -> int:
 
 
 class TrainingCrops(Dataset[Mapping[str, Any]]):
-    """
-    Augmented crops, numbered from 0; crop i is a function of the seed and i.
+    """Augmented crops, numbered from 0; crop i is a function of the seed and i.
 
     Args:
         samples: the training photos.
@@ -175,8 +171,7 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
 def training_pipeline(
     crop_size: tuple[int, int], scale_range: tuple[float, float], rules: LabelRules
 ) -> list[dict[str, Any]]:
-    """
-    The usual augmentation (spec 3.2): scale, crop, flip, photometric distortion.
+    """The usual augmentation (spec 3.2): scale, crop, flip, photometric distortion.
 
     Args:
         crop_size: (height, width).

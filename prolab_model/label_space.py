@@ -10,8 +10,7 @@ from prolab_model.dataset_config import IGNORED
 
 
 class PropertyLabelSpace(nn.Module):
-    """
-    K properties as centres in the text space, and N classes as multi-hot vectors over them.
+    """K properties as centres in the text space, and N classes as multi-hot vectors over them.
 
     The buffers travel with the network's state, so that a checkpoint is whole by itself.
 
@@ -33,8 +32,7 @@ class PropertyLabelSpace(nn.Module):
         self.register_buffer("class_matrix", torch.zeros(classes, properties))
 
     def assign(self, centres: Tensor, class_matrix: Tensor) -> None:
-        """
-        Take over centres (K, D), which are normalised, and class matrix (N, K).
+        """Take over centres (K, D), which are normalised, and class matrix (N, K).
 
         Raises:
             ValueError: when a shape differs, or a class has no property.
@@ -57,6 +55,10 @@ class PropertyLabelSpace(nn.Module):
         centres = self.centres.to(embeddings.dtype)
         return F.conv2d(embeddings, centres[:, :, None, None] / self.temperature)
 
+    def properties(self, similarities: Tensor) -> Tensor:
+        """Property vectors, between 0 and 1, for similarities of any shape; at least float32."""
+        return similarities.to(torch.promote_types(similarities.dtype, torch.float32)).sigmoid()
+
     def class_scores(self, properties: Tensor) -> Tensor:
         """Cosine of property vectors (B, K, H, W) with every class's row: (B, N, H, W)."""
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
@@ -64,8 +66,7 @@ class PropertyLabelSpace(nn.Module):
         return F.conv2d(properties, rows[:, :, None, None]) / length
 
     def loss(self, embeddings: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """
-        One minus the cosine of a pixel's properties and its class's, averaged over the labelled pixels.
+        """One minus the cosine of a pixel's properties and its class's, averaged over the labelled pixels.
 
         The K similarities are upsampled to the labels' size, not the D embeddings: the same
         figures, since both maps are linear, in K / D of the memory.
@@ -82,7 +83,7 @@ class PropertyLabelSpace(nn.Module):
         similarities = F.interpolate(
             self.similarities(embeddings), size=labels.shape[-2:], mode="bilinear", align_corners=False
         )
-        scores = self.class_scores(similarities.float().sigmoid())  # (B, N, H, W)
+        scores = self.class_scores(self.properties(similarities))  # (B, N, H, W)
         labelled = labels != IGNORED
         label = torch.where(labelled, labels, 0)
         pixel_weights = labelled.to(scores.dtype)

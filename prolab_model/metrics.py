@@ -14,8 +14,7 @@ from prolab_model.openmmlab import total_area_to_metrics
 
 @dataclass(frozen=True)
 class Scores:
-    """
-    Figures between 0 and 1; a class that occurs in neither labels nor predictions is NaN.
+    """Figures between 0 and 1; a class that occurs in neither labels nor predictions is NaN.
 
     Attributes:
         iou: intersection over union of each class (N,).

@@ -1,5 +1,4 @@
-"""
-The one door to mmcv and mmsegmentation: fills two gaps before their first import, then hands on what we use.
+"""The one door to mmcv and mmsegmentation: fills two gaps before their first import, then hands on what we use.
 
 mmcv-full 1.7.2 installs without its compiled operators and imports torchvision for a list of
 model addresses; neither is needed here, and both are missing in an ordinary environment.
@@ -66,7 +65,7 @@ from mmcv.runner import (  # noqa: E402
     build_runner,
     get_dist_info,
 )
-from mmcv.utils import Config  # noqa: E402
+from mmcv.utils import ConfigDict  # noqa: E402
 from mmseg.core.evaluation.metrics import total_area_to_metrics  # noqa: E402
 from mmseg.datasets.builder import DATASETS, PIPELINES  # noqa: E402
 from mmseg.datasets.pipelines import Compose, RandomCrop  # noqa: E402
@@ -82,7 +81,7 @@ __all__ = [
     "PIPELINES",
     "SEGMENTORS",
     "Compose",
-    "Config",
+    "ConfigDict",
     "ConvModule",
     "EncoderDecoder",
     "Hook",

@@ -16,8 +16,7 @@ def layer_decay_groups(
     depth: int,
     adapter_multiplier: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """
-    Optimizer groups: the deeper a transformer block, the nearer its learning rate to the full one.
+    """Optimizer groups: the deeper a transformer block, the nearer its learning rate to the full one.
 
     Group 0 is the patch and position embedding, group i + 1 block i, group depth + 1 everything
     else. One-dimensional parameters are not decayed.

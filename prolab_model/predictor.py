@@ -18,8 +18,7 @@ from prolab_model.segmentor import PropertySegmentor
 
 @dataclass(frozen=True)
 class Prediction:
-    """
-    What the model says of one photo.
+    """What the model says of one photo.
 
     Attributes:
         labels: class ids (H, W) at the photo's size, uint8.
@@ -34,8 +33,7 @@ class Prediction:
 
 
 class Predictor:
-    """
-    Runs a segmentor on single photos.
+    """Runs a segmentor on single photos.
 
     Args:
         segmentor: the network; put into evaluation mode.
@@ -61,8 +59,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
-        """
-        Segment one photo.
+        """Segment one photo.
 
         Args:
             image: (H, W, 3) RGB, 0 to 255.

@@ -20,8 +20,7 @@ TRANSFORMER_PREFIXES = ("patch_embed.", "pos_embed", "blocks.")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """
-    What became of the tensors of a file of weights.
+    """What became of the tensors of a file of weights.
 
     Attributes:
         matched: names in the network that took their tensor as it was.
@@ -46,8 +45,7 @@ class LoadReport:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """
-    Read a file of weights: safetensors, or a PyTorch file loaded with `weights_only=True`.
+    """Read a file of weights: safetensors, or a PyTorch file loaded with `weights_only=True`.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -67,8 +65,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_pretrained_vit(backbone: ViTAdapter, weights: Mapping[str, Tensor]) -> LoadReport:
-    """
-    Copy a ViT's weights, by timm's or DeiT's names, into the transformer of `backbone`.
+    """Copy a ViT's weights, by timm's or DeiT's names, into the transformer of `backbone`.
 
     Position embeddings of another grid are resized; layer scales are taken over.
 

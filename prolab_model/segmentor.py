@@ -10,15 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prolab_model.label_space import PropertyLabelSpace
-from prolab_model.openmmlab import SEGMENTORS, EncoderDecoder
+from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
 
 Config = Mapping[str, Any]
 
 
 @SEGMENTORS.register_module()
 class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation has no types
-    """
-    Predicts an embedding for every pixel; the label space turns it into properties and classes.
+    """Predicts an embedding for every pixel; the label space turns it into properties and classes.
 
     The heads are mmsegmentation's own: their `num_classes` is the width of the embeddings.
 
@@ -45,7 +44,9 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
         test_cfg: Config | None = None,
         train_cfg: Config | None = None,
     ) -> None:
-        super().__init__(backbone, decode_head, auxiliary_head=auxiliary_head, test_cfg=test_cfg)
+        super().__init__(
+            backbone, decode_head, auxiliary_head=auxiliary_head, test_cfg=ConfigDict(test_cfg or {"mode": "whole"})
+        )
         self.label_space = PropertyLabelSpace(**label_space)
         self.auxiliary_weight = auxiliary_weight
         # mmsegmentation's sliding window allocates this many channels: class scores, not embeddings.
@@ -60,8 +61,7 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
         return outputs
 
     def forward_train(self, img: Tensor, img_metas: Sequence[Config], gt_semantic_seg: Tensor) -> dict[str, Tensor]:
-        """
-        Losses of both heads and the main head's pixel accuracy.
+        """Losses of both heads and the main head's pixel accuracy.
 
         Args:
             img: (B, 3, H, W).
@@ -82,8 +82,7 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
     def properties(self, img: Tensor) -> Tensor:
         """Property vectors, between 0 and 1, of images (B, 3, H, W): (B, K, H/4, W/4)."""
         embeddings = self.decode_head(self.extract_feat(img))
-        properties: Tensor = self.label_space.similarities(embeddings).float().sigmoid()
-        return properties
+        return self.label_space.properties(self.label_space.similarities(embeddings))
 
     def encode_decode(self, img: Tensor, img_metas: Sequence[Config]) -> Tensor:
         """Class scores of images (B, 3, H, W): (B, N, H, W)."""

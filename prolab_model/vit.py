@@ -94,8 +94,7 @@ class Block(nn.Module):
 
 
 def resize_position_embedding(tokens: Tensor, height: int, width: int) -> Tensor:
-    """
-    Bicubic resize of a square grid of position embeddings.
+    """Bicubic resize of a square grid of position embeddings.
 
     Args:
         tokens: (1, G * G, D), without the class token's entry.

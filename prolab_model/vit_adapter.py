@@ -17,8 +17,7 @@ from prolab_model.vit import Block, PatchEmbed, resize_position_embedding
 
 @BACKBONES.register_module()
 class ViTAdapter(nn.Module):
-    """
-    DeiT-style ViT with adapter; parameter names are those of the reference.
+    """DeiT-style ViT with adapter; parameter names are those of the reference.
 
     Args:
         dim: width of the transformer.
@@ -26,7 +25,7 @@ class ViTAdapter(nn.Module):
         heads: attention heads of a block.
         interactions: first and last block of each run between injector and extractor.
         deform_heads: heads of the deformable attention.
-        drop_path: rate of the last block; the others rise linearly to it.
+        drop_path: rate of the last block, to which the others rise linearly, and of every extractor.
         mlp_ratio: hidden width of a block's MLP relative to `dim`.
         conv_inplanes: channels of the convolutional stem.
         deform_points: samples each deformable head takes of each level.
@@ -74,6 +73,7 @@ class ViTAdapter(nn.Module):
                 deform_points,
                 deform_ratio,
                 ffn_ratio,
+                drop_path,
                 injector_gamma=0.0,
                 extra_extractors=2 if index == len(interactions) - 1 else 0,
             )
@@ -104,8 +104,7 @@ class ViTAdapter(nn.Module):
                 module.reset_parameters()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """
-        Four maps (B, dim, H/s, W/s) at strides s = 4, 8, 16, 32.
+        """Four maps (B, dim, H/s, W/s) at strides s = 4, 8, 16, 32.
 
         Args:
             images: (B, 3, H, W) with H and W multiples of 32.

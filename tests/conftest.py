@@ -1,0 +1,19 @@
+"""What tests of every room share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real photos, weights and outputs of the original network, which lie beside the repository."""
+    folder = Path(os.environ.get("PROLAB_SHARED", REPOSITORY.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder}; set PROLAB_SHARED to the folder that holds data/")
+    return folder
