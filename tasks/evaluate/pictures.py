@@ -1,0 +1,99 @@
+"""Draws examples: photo, labels, prediction and the map of a property."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from prolab_model.dataset_config import IGNORED
+from tasks.dataset import Split
+from tasks.evaluate.examples import Example
+
+Picture = npt.NDArray[np.uint8]
+
+_LABEL_OPACITY = 0.7
+_STRENGTH_OPACITY = 0.75
+_PANEL_WIDTH = 480  # pixels
+_FIGURE_PANEL = 3.0  # inches
+_DPI = 120
+_KEY_COLUMNS = 8
+
+
+def panels(example: Example, palette: Sequence[tuple[int, int, int]]) -> tuple[Picture, Picture, Picture, Picture]:
+    """Photo, labels, prediction and map of the telling property, each (h, w, 3) RGB and at most 480 wide."""
+    height, width = example.image.shape[:2]
+    factor = min(1.0, _PANEL_WIDTH / width)
+    size = (round(width * factor), max(1, round(height * factor)))
+    photo = _resize(example.image, size, cv2.INTER_AREA)
+    return (
+        photo,
+        _lay_over(photo, _resize(example.labels, size, cv2.INTER_NEAREST_EXACT), palette),
+        _lay_over(photo, _resize(example.prediction, size, cv2.INTER_NEAREST_EXACT), palette),
+        _lay_strength_over(photo, _resize(example.telling_strength, size, cv2.INTER_LINEAR)),
+    )
+
+
+def jpeg(picture: Picture) -> bytes:
+    """The bytes of a JPEG file."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return encoded.tobytes()
+
+
+def draw_overlays(path: Path, examples: Sequence[Example], split: Split, properties: Sequence[str]) -> None:
+    """One row for each example, and a key to the colours."""
+    rows = [panels(example, split.palette) for example in examples]
+    shape = max(row[0].shape[0] / row[0].shape[1] for row in rows)
+    key_lines = -(-len(split.classes) // _KEY_COLUMNS)
+    size = (4 * _FIGURE_PANEL, len(rows) * (_FIGURE_PANEL * shape + 0.3) + 0.3 * key_lines + 0.2)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    for example, row, axes in zip(examples, rows, figure.subplots(len(rows), 4, squeeze=False), strict=True):
+        titles = (
+            f"{example.rank}: mIoU {100 * example.scores.mean_iou:.1f} %",
+            "labels",
+            "prediction",
+            _shorten(properties[example.telling_property]),
+        )
+        for panel, picture, title in zip(axes, row, titles, strict=True):
+            panel.imshow(picture)
+            panel.set_title(title, fontsize=9, parse_math=False)
+            panel.set_axis_off()
+    key = [
+        Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="grey", label=name)
+        for name, colour in zip(split.classes, split.palette, strict=True)
+    ]
+    legend = figure.legend(
+        handles=key, loc="outside lower center", ncols=min(_KEY_COLUMNS, len(key)), frameon=False, fontsize=9
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    figure.savefig(path)
+
+
+def _resize(picture: npt.NDArray[np.generic], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.generic]:
+    return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def _lay_over(photo: Picture, labels: Picture, palette: Sequence[tuple[int, int, int]]) -> Picture:
+    """Blend the classes' colours into a photo; pixels without a label stay as they are."""
+    colours = np.zeros((IGNORED + 1, 3), np.uint8)
+    colours[: len(palette)] = palette
+    opacity = np.where(labels == IGNORED, 0.0, _LABEL_OPACITY)[..., None]
+    return np.asarray(photo * (1 - opacity) + colours[labels] * opacity, np.uint8)
+
+
+def _lay_strength_over(photo: Picture, strength: npt.NDArray[np.floating]) -> Picture:
+    """Strength from 0 (dark) to 1 (yellow), with the photo's shapes shining through in grey."""
+    colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
+    colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+    return np.asarray(grey * (1 - _STRENGTH_OPACITY) + colours * _STRENGTH_OPACITY, np.uint8)
+
+
+def _shorten(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

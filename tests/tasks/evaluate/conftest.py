@@ -1,0 +1,134 @@
+"""A small real network with random weights, and a small data set of coloured squares, both published in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from artifacts import Artifact, Recipe, Store
+from prolab_model.checkpoint import ModelCard, save_model
+from prolab_model.openmmlab import build_segmentor
+from tasks import index
+from tasks.execution import run_stage
+from tasks.kinds import CHECKPOINT
+from tasks.progress import SilentProgress
+
+CLASSES = ("meadow", "a|b <script>alert(1)</script>", "pond")
+PALETTE = ((40, 160, 60), (200, 60, 50), (50, 90, 200))
+PROPERTIES = ("green & flat", "red", "blue", "wet")
+CLASS_MATRIX = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 1))
+HEIGHT, WIDTH = 96, 128
+NETWORK = {
+    "type": "PropertySegmentor",
+    "backbone": {
+        "type": "ViTAdapter",
+        "dim": 48,
+        "depth": 4,
+        "heads": 2,
+        "interactions": [(i, i) for i in range(4)],
+        "deform_heads": 2,
+        "conv_inplanes": 8,
+        "pretrain_grid": 8,
+    },
+    "decode_head": {
+        "type": "UPerHead",
+        "in_channels": [48] * 4,
+        "in_index": [0, 1, 2, 3],
+        "channels": 16,
+        "num_classes": 32,
+        "norm_cfg": {"type": "BN"},
+        "align_corners": False,
+    },
+    "auxiliary_head": {
+        "type": "FCNHead",
+        "in_channels": 48,
+        "in_index": 2,
+        "channels": 16,
+        "num_convs": 1,
+        "concat_input": False,
+        "num_classes": 32,
+        "norm_cfg": {"type": "BN"},
+        "align_corners": False,
+    },
+    "label_space": {"properties": len(PROPERTIES), "classes": len(CLASSES), "width": 32},
+    "test_cfg": {"mode": "whole"},
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """Five photos: two to train on and three to measure, the last of them without a label."""
+    root = tmp_path / "data"
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 2), ("val", 3)):
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True)
+        for number in range(count):
+            labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+            labels[20:50, 10:60] = 1
+            labels[60:90, 50 + 10 * number :] = 2
+            labels[:, :4] = 255
+            image = np.array([*PALETTE, *[(0, 0, 0)] * 253], np.uint8)[labels]
+            image = np.clip(image + generator.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
+            if split == "val" and number == 2:
+                labels[:] = 255
+            cv2.imwrite(str(root / "images" / split / f"{number}.png"), image[..., ::-1])
+            cv2.imwrite(str(root / "labels" / split / f"{number}.png"), labels)
+    return root
+
+
+@pytest.fixture
+def dataset(store: Store, data_root: Path, tmp_path: Path) -> Artifact:
+    config = tmp_path / "squares.py"
+    folders = {
+        split: {"img_dir": f"images/{split}", "ann_dir": f"labels/{split}", "img_suffix": ".png"}
+        for split in ("train", "val")
+    }
+    config.write_text(f"classes = {CLASSES!r}\npalette = {PALETTE!r}\ndata = {folders!r}\n", encoding="utf-8")
+    params = index.IndexParams(config=config, root=data_root)
+    return run_stage(index.STAGE, params, {}, store, SilentProgress()).artifact
+
+
+@pytest.fixture
+def publish_checkpoint(store: Store) -> Callable[[tuple[str, ...]], Artifact]:
+    """Publishes the network as if it had been trained on classes of the given names."""
+
+    def publish(classes: tuple[str, ...]) -> Artifact:
+        recipe = Recipe("train", CHECKPOINT, "test", {"classes": list(classes)}, {})
+        return store.build(recipe, partial(_write_checkpoint, classes=classes)).artifact
+
+    return publish
+
+
+@pytest.fixture
+def checkpoint(publish_checkpoint: Callable[[tuple[str, ...]], Artifact]) -> Artifact:
+    return publish_checkpoint(CLASSES)
+
+
+def _write_checkpoint(folder: Path, classes: tuple[str, ...]) -> dict[str, int]:
+    torch.manual_seed(0)
+    segmentor = build_segmentor(NETWORK)
+    centres = torch.randn(len(PROPERTIES), 32)
+    segmentor.label_space.assign(centres, torch.tensor(CLASS_MATRIX, dtype=torch.float32))
+    card = ModelCard(network=NETWORK, classes=classes, palette=PALETTE, properties=PROPERTIES, test_scale=1.0)
+    save_model(folder, segmentor, card)
+    curve = {"iteration": [10, 20], "name": ["loss", "loss"], "value": [0.9, 0.5]}
+    pq.write_table(pa.table(curve, schema=CHECKPOINT.tables["metrics.parquet"]), folder / "metrics.parquet")
+    Figure(figsize=(2, 1)).savefig(folder / "learning_curve.png")
+    (folder / "training_state.pth").write_bytes(b"")
+    (folder / "report.md").write_text("trained", encoding="utf-8")
+    return {"iterations": 20}
