@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from prolab_model.dataset_config import IGNORED, DatasetConfig, training_labels
-from tasks.index.samples import Sample, decode_image, decode_label
+from prolab_model.dataset_config import DatasetConfig, training_labels
+from prolab_model.image_files import decode_image, decode_label
+from tasks.index.samples import Sample
+from tasks.pictures import add_colour_key, key_inches, lay_over
 
 _EXAMPLES = 5
-_OPACITY = 0.6
 _PANEL_INCHES = 3.2
 _DPI = 110
 
@@ -25,30 +25,25 @@ def draw_examples(path: Path, root: Path, samples: Sequence[Sample], config: Dat
     rows = np.linspace(0, len(samples) - 1, min(_EXAMPLES, len(samples)), dtype=int)
     chosen = [samples[row] for row in rows]
     shape = max(sample.height / sample.width for sample in chosen)
-    key_lines = -(-len(config.classes) // 8)
-    size = (_PANEL_INCHES * len(chosen), 2 * _PANEL_INCHES * shape + 0.3 * key_lines + 0.5)
+    size = (_PANEL_INCHES * len(chosen), 2 * _PANEL_INCHES * shape + key_inches(config.classes) + 0.3)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     panels = figure.subplots(2, len(chosen), squeeze=False)
     for sample, (above, below) in zip(chosen, panels.T, strict=True):
         image, label = _read(root, sample, config)
         above.imshow(image)
-        above.set_title(sample.pair.image, fontsize=8)
-        below.imshow(lay_over(image, label, config))
+        above.set_title(sample.pair.image, fontsize=8, parse_math=False)
+        below.imshow(lay_over(image, label, config.palette))
     for panel in panels.flat:
         panel.set_axis_off()
-    key = [
-        Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="grey", label=name)
-        for name, colour in zip(config.classes, config.palette, strict=True)
-    ]
-    figure.legend(handles=key, loc="outside lower center", ncols=min(8, len(key)), frameon=False)
+    add_colour_key(figure, config.classes, config.palette)
     figure.savefig(path)
 
 
 def _read(root: Path, sample: Sample, config: DatasetConfig) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """The photo (H, W, 3) RGB and its training labels (H, W), small enough for a panel."""
-    image = decode_image((root / sample.pair.image).read_bytes(), sample.pair.image)
+    image = decode_image((root / sample.pair.image).read_bytes())
     label = training_labels(
-        decode_label((root / sample.pair.label).read_bytes(), sample.pair.label),
+        decode_label((root / sample.pair.label).read_bytes()),
         ignore_index=config.ignore_index,
         reduce_zero_label=config.reduce_zero_label,
     )
@@ -58,13 +53,3 @@ def _read(root: Path, sample: Sample, config: DatasetConfig) -> tuple[npt.NDArra
         np.asarray(cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size, interpolation=cv2.INTER_AREA), np.uint8),
         np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), np.uint8),
     )
-
-
-def lay_over(
-    image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], config: DatasetConfig
-) -> npt.NDArray[np.uint8]:
-    """Blend the classes' colours into a photo (H, W, 3); pixels that are left out stay as they are."""
-    colours = np.zeros((IGNORED + 1, 3), np.uint8)
-    colours[: len(config.palette)] = config.palette
-    opacity = np.where(label == IGNORED, 0.0, _OPACITY)[..., None]
-    return np.asarray(image * (1 - opacity) + colours[label] * opacity, np.uint8)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
-from PIL import Image
 
 from prolab_model.dataset_config import IGNORED, DatasetConfig, training_labels
+from prolab_model.image_files import ImageFileError, decode_image, decode_label
 from tasks.index.folders import Pair
-
-
-class UnusableFileError(Exception):
-    """A file of the data set cannot be used; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +32,16 @@ def read_sample(root: Path, pair: Pair, config: DatasetConfig) -> tuple[Sample |
     """Read a pair of files once; returns the sample, or None and what is wrong with the files."""
     problems = []
     try:
-        image_bytes = _read_bytes(root, pair.image)
-        height, width = decode_image(image_bytes, pair.image).shape[:2]
-    except UnusableFileError as error:
-        problems.append(str(error))
+        image_bytes = (root / pair.image).read_bytes()
+        height, width = decode_image(image_bytes).shape[:2]
+    except (ImageFileError, OSError) as error:
+        problems.append(f"{pair.image}: {error}")
     try:
-        label_bytes = _read_bytes(root, pair.label)
-        label = decode_label(label_bytes, pair.label)
-        counts = _class_counts(label, pair.label, config)
-    except UnusableFileError as error:
-        problems.append(str(error))
+        label_bytes = (root / pair.label).read_bytes()
+        label = decode_label(label_bytes)
+        counts = _class_counts(label, config)
+    except (ImageFileError, _UnknownLabelError, OSError) as error:
+        problems.append(f"{pair.label}: {error}")
     if problems:
         return None, problems
     if label.shape != (height, width):
@@ -56,59 +50,24 @@ def read_sample(root: Path, pair: Pair, config: DatasetConfig) -> tuple[Sample |
     return Sample(pair, width, height, _hash(image_bytes), _hash(label_bytes), counts), []
 
 
-def _read_bytes(root: Path, path: str) -> bytes:
-    try:
-        content = (root / path).read_bytes()
-    except OSError as error:
-        raise UnusableFileError(f"{path}: the file cannot be read: {error.strerror}") from error
-    if not content:
-        raise UnusableFileError(f"{path}: the file is empty")
-    return content
-
-
 def _hash(content: bytes) -> str:
     return blake3(content).hexdigest()
 
 
-def decode_image(content: bytes, path: str) -> npt.NDArray[np.uint8]:
-    """Decode a photo as training does (OpenCV, turned as its EXIF says): (H, W, 3) BGR."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UnusableFileError(f"{path}: not an image that can be decoded ({len(content)} bytes)")
-    return np.asarray(image, np.uint8)
+class _UnknownLabelError(ValueError):
+    """A label map holds values that the configuration does not explain."""
 
 
-def decode_label(content: bytes, path: str) -> npt.NDArray[np.integer[Any]]:
-    """Decode a label map as training does (Pillow, so that a palette's indices are the labels): (H, W) integers."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            mode = image.mode
-            label = np.asarray(image)
-    # Pillow raises SyntaxError for a broken PNG.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnusableFileError(f"{path}: not a label map that can be decoded: {error}") from error
-    if label.ndim != 2:
-        raise UnusableFileError(
-            f"{path}: expected one channel of class numbers, got {label.shape[2]} channels (mode {mode})"
-        )
-    if label.dtype == np.bool_:
-        return label.astype(np.uint8)
-    if not np.issubdtype(label.dtype, np.integer):
-        raise UnusableFileError(f"{path}: expected whole numbers, got {label.dtype} (mode {mode})")
-    return label
-
-
-def _class_counts(label: npt.NDArray[np.integer[Any]], path: str, config: DatasetConfig) -> dict[int, int]:
+def _class_counts(label: npt.NDArray[np.integer[Any]], config: DatasetConfig) -> dict[int, int]:
     values, pixels = _histogram(label)
     first = int(config.reduce_zero_label)
     last = first + len(config.classes) - 1
     known = ((values >= 0) & (values <= last)) | (values == config.ignore_index)
     if not known.all():
-        unknown = ", ".join(
-            f"{value} ({count} pixels)" for value, count in zip(values[~known], pixels[~known], strict=True)
-        )
-        raise UnusableFileError(
-            f"{path}: unknown label {unknown}; expected {first}..{last} for the {len(config.classes)} classes"
+        counts = zip(values[~known], pixels[~known], strict=True)
+        raise _UnknownLabelError(
+            f"unknown label {', '.join(f'{value} ({count} pixels)' for value, count in counts)}; "
+            f"expected {first}..{last} for the {len(config.classes)} classes"
             f"{', 0' if config.reduce_zero_label else ''} or {config.ignore_index} (ignore_index)"
         )
     class_ids = training_labels(values, ignore_index=config.ignore_index, reduce_zero_label=config.reduce_zero_label)

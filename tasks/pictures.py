@@ -1,0 +1,44 @@
+"""What the stages' pictures have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from prolab_model.dataset_config import IGNORED
+
+Colour = tuple[int, int, int]
+
+_LABEL_OPACITY = 0.6
+_KEY_COLUMNS = 8
+
+
+def lay_over(
+    photo: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], palette: Sequence[Colour]
+) -> npt.NDArray[np.uint8]:
+    """Blend the classes' colours into a photo (H, W, 3) RGB; pixels that are left out stay as they are."""
+    colours = np.zeros((IGNORED + 1, 3), np.uint8)
+    colours[: len(palette)] = palette
+    opacity = np.where(labels == IGNORED, 0.0, _LABEL_OPACITY)[..., None]
+    return np.asarray(photo * (1 - opacity) + colours[labels] * opacity, np.uint8)
+
+
+def add_colour_key(figure: Figure, classes: Sequence[str], palette: Sequence[Colour]) -> None:
+    """Put a key to the classes' colours below the panels of a figure with constrained layout."""
+    key = [
+        Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="grey", label=name)
+        for name, colour in zip(classes, palette, strict=True)
+    ]
+    columns = min(_KEY_COLUMNS, len(key))
+    legend = figure.legend(handles=key, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def key_inches(classes: Sequence[str]) -> float:
+    """Height that `add_colour_key` needs."""
+    return 0.3 * -(-len(classes) // _KEY_COLUMNS) + 0.2
