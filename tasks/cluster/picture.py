@@ -18,7 +18,7 @@ _LONGEST_NAME = 60
 _ABSENT = "#f4f4f2"
 _GRID = "white"
 # From the property of one class alone to the property of very many.
-_OWNERS = [(1, "one class", "#e3964a"), (2, "2 classes", "#9ecae1"), (3, "3-4", "#4a98c9"), (5, "5 or more", "#1b5a94")]
+_OWNERS = [(1, "one class", "#e3964a"), (2, "2 classes", "#9ecae1"), (3, "3 or 4", "#4a98c9"), (5, "5 or more", "#1b5a94")]
 
 
 def draw_class_properties(
@@ -37,7 +37,7 @@ def draw_class_properties(
     cells = np.where(ordered, level[:, None], 0)
 
     rows, columns = ordered.shape
-    figure = Figure(figsize=(6.5 + columns * _INCHES_A_CELL, 2.6 + rows * _INCHES_A_CELL), layout="constrained")
+    figure = Figure(figsize=(5.2 + columns * _INCHES_A_CELL, 2.6 + rows * _INCHES_A_CELL), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = ListedColormap([_ABSENT, *(colour for _, _, colour in _OWNERS)])

@@ -25,8 +25,12 @@ def parse_phrases(answer: str, *, cut_off: bool = False, line_limit: int | None 
     lines = [line for line in answer.splitlines() if line.strip()]
     if cut_off:
         lines = lines[:-1]
-    phrases = (_clean(_within(line, line_limit)) for line in _items(lines))
-    return tuple({phrase.casefold(): phrase for phrase in phrases if _WORD.search(phrase)}.values())
+    phrases: dict[str, str] = {}
+    for line in _items(lines):
+        phrase = _clean(_within(line, line_limit))
+        if _WORD.search(phrase):
+            phrases.setdefault(phrase.casefold(), phrase)
+    return tuple(phrases.values())
 
 
 def _items(lines: list[str]) -> list[str]:
