@@ -30,8 +30,8 @@ def lay_over(
 def add_colour_key(figure: Figure, classes: Sequence[str], palette: Sequence[Colour]) -> None:
     """Put a key to the classes' colours below the panels of a figure with constrained layout."""
     key = [
-        Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="grey", label=name)
-        for name, colour in zip(classes, palette, strict=True)
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="grey", label=name)
+        for name, (red, green, blue) in zip(classes, palette, strict=True)
     ]
     columns = min(_KEY_COLUMNS, len(key))
     legend = figure.legend(handles=key, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)

@@ -68,6 +68,12 @@ STAGE = Stage(
     inputs={},
     output=DATASET,
     function="tasks.index.run:run",
-    sources=("tasks.index", "prolab_model.config_file", "prolab_model.dataset_config"),
+    sources=(
+        "tasks.index",
+        "tasks.pictures",
+        "prolab_model.config_file",
+        "prolab_model.dataset_config",
+        "prolab_model.image_files",
+    ),
     description="Read a data set's folders, check every file and count the labels",
 )

@@ -15,6 +15,8 @@ from prolab_model.dataset_config import IGNORED, DatasetConfig, training_labels
 from prolab_model.image_files import ImageFileError, decode_image, decode_label
 from tasks.index.folders import Pair
 
+_UNKNOWN_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -64,9 +66,9 @@ def _class_counts(label: npt.NDArray[np.integer[Any]], config: DatasetConfig) ->
     last = first + len(config.classes) - 1
     known = ((values >= 0) & (values <= last)) | (values == config.ignore_index)
     if not known.all():
-        counts = zip(values[~known], pixels[~known], strict=True)
+        unknown = [f"{value} ({count} pixels)" for value, count in zip(values[~known], pixels[~known], strict=True)]
         raise _UnknownLabelError(
-            f"unknown label {', '.join(f'{value} ({count} pixels)' for value, count in counts)}; "
+            f"unknown label {', '.join(unknown[:_UNKNOWN_SHOWN])}{', …' if len(unknown) > _UNKNOWN_SHOWN else ''}; "
             f"expected {first}..{last} for the {len(config.classes)} classes"
             f"{', 0' if config.reduce_zero_label else ''} or {config.ignore_index} (ignore_index)"
         )
