@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class Store:
         """Folder of the store."""
         return self._layout.root
 
-    @property
+    @cached_property
     def file_hashes(self) -> FileHashes:
         """Hashes of files outside the store, remembered in the store."""
         return FileHashes(self.root / "file_hashes.jsonl")
