@@ -62,7 +62,7 @@ class ViTAdapter(nn.Module):
         self.interaction_runs = [(first, last) for first, last in interactions]
         self.patch_embed = PatchEmbed(16, dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + pretrain_grid**2, dim))
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = [drop_path * index / (depth - 1) for index in range(depth)]
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, rate) for rate in rates)
         self.level_embed = nn.Parameter(torch.zeros(3, dim))
         self.spm = SpatialPriorModule(conv_inplanes, dim)

@@ -1,0 +1,52 @@
+"""Small networks for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
+from prolab_model.openmmlab import build_segmentor
+from prolab_model.segmentor import PropertySegmentor
+
+DIM, WIDTH, PROPERTIES, CLASSES = 48, 16, 6, 4
+
+
+def small_config() -> dict[str, Any]:
+    """A ViT-Adapter of 48 channels and 4 blocks with heads of 16 channels."""
+    head = {"num_classes": WIDTH, "channels": 16, "norm_cfg": {"type": "BN"}, "align_corners": False}
+    return {
+        "type": "PropertySegmentor",
+        "backbone": {
+            "type": "ViTAdapter",
+            "dim": DIM,
+            "depth": 4,
+            "heads": 3,
+            "interactions": [(0, 0), (1, 1), (2, 2), (3, 3)],
+            "deform_heads": 3,
+            "drop_path": 0.1,
+            "conv_inplanes": 8,
+        },
+        "decode_head": {"type": "UPerHead", "in_channels": [DIM] * 4, "in_index": [0, 1, 2, 3], **head},
+        "auxiliary_head": {
+            "type": "FCNHead",
+            "in_channels": DIM,
+            "in_index": 2,
+            "num_convs": 1,
+            "concat_input": False,
+            **head,
+        },
+        "label_space": {"properties": PROPERTIES, "classes": CLASSES, "width": WIDTH, "temperature": 0.1},
+    }
+
+
+def small_segmentor(seed: int = 0) -> PropertySegmentor:
+    """The small network with random weights and a label space in which every class owns two properties."""
+    torch.manual_seed(seed)
+    segmentor: PropertySegmentor = build_segmentor(small_config())
+    class_matrix = torch.zeros(CLASSES, PROPERTIES)
+    for class_id in range(CLASSES):
+        class_matrix[class_id, [class_id, (class_id + 2) % PROPERTIES]] = 1
+    segmentor.label_space.assign(torch.randn(PROPERTIES, WIDTH), class_matrix)
+    return segmentor

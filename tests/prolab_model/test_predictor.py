@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from prolab_model.predictor import Predictor
+from tests.prolab_model.networks import CLASSES, PROPERTIES, small_segmentor
+
+
+@pytest.mark.parametrize("size", [(64, 64), (50, 75), (33, 200), (1, 1)])
+def test_labels_have_the_photos_size_whatever_it_is(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    prediction = Predictor(small_segmentor()).predict(image)
+    assert prediction.labels.shape == size
+    assert prediction.labels.dtype == np.uint8
+    assert prediction.labels.max() < CLASSES
+    assert prediction.properties.shape[0] == PROPERTIES
+    assert 0 <= prediction.properties.min() <= prediction.properties.max() <= 1
+
+
+def test_prediction_is_that_of_the_normalised_photo() -> None:
+    segmentor = small_segmentor().eval()
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+    tensor = torch.from_numpy((image - mean) / std).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        expected = segmentor.encode_decode(tensor, [])[0].argmax(dim=0)
+    assert np.array_equal(Predictor(segmentor).predict(image).labels, expected.numpy())
+
+
+def test_scale_decides_the_resolution_the_network_sees() -> None:
+    image = np.zeros((64, 64, 3), dtype=np.uint8)
+    assert Predictor(small_segmentor(), scale=1.5).predict(image).properties.shape[-2:] == (24, 24)
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)], ids=["grey", "float"])
+def test_what_is_no_photo_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"expected \(H, W, 3\) uint8"):
+        Predictor(small_segmentor()).predict(image)
