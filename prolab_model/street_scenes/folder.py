@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ SPLITS: Mapping[str, range] = {"train": range(96), "val": range(1000, 1024)}
 SIZE = (256, 192)
 _MARKER = "street_scenes.json"
 
+_log = logging.getLogger(__name__)
+
 
 def draw_street_scenes(root: Path) -> None:
     """Draw the data set into `root`, or return at once where `root` holds it already.
@@ -36,6 +39,7 @@ def draw_street_scenes(root: Path) -> None:
         return
     if root.exists() and not (root / _MARKER).is_file() and any(root.iterdir()):
         raise FileExistsError(f"{root} is not empty and is no data set of drawn street scenes; choose another root")
+    _log.info("drawing street scenes into %s", root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-", ignore_cleanup_errors=True) as temporary:
         drawn, replaced = Path(temporary, "drawn"), Path(temporary, "replaced")

@@ -28,6 +28,7 @@ def fingerprint(root: Path, config: DatasetConfig) -> str:
 
     Raises:
         InputError: a folder is missing.
+
     """
     require_folders(root, config)
     folders = {
@@ -52,6 +53,7 @@ def find_pairs(root: Path, config: DatasetConfig) -> tuple[list[Pair], list[str]
 
     Raises:
         InputError: a folder is missing.
+
     """
     require_folders(root, config)
     pairs: list[Pair] = []
