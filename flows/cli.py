@@ -123,7 +123,13 @@ def plan(
     steps = load_experiment(experiment, overrides or ()).steps()
     forecasts = plan_sequence(steps, _selection(first, only, force, pins), Store(store))
     rows = [
-        (forecast.stage, forecast.state, forecast.version or "-", "; ".join(forecast.reasons)) for forecast in forecasts
+        (
+            forecast.stage,
+            forecast.state,
+            forecast.artifact.version if forecast.artifact else "-",
+            "; ".join(forecast.reasons),
+        )
+        for forecast in forecasts
     ]
     print_table(("stage", "state", "version", "reason"), rows)
 

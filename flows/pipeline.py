@@ -19,7 +19,7 @@ from tasks.prefect_task import run_stage_as_task
 from tasks.progress import Progress
 
 
-@flow(name="prolab-pipeline", persist_result=False)
+@flow(name="prolab-pipeline", flow_run_name="{experiment.stem}", persist_result=False)
 def prolab_pipeline(
     experiment: Path,
     overrides: Sequence[str] = (),
@@ -33,6 +33,7 @@ def prolab_pipeline(
         overrides: settings such as `train.max_iters=200`.
         store: the store's folder.
         selection: which stages to run, force and pin.
+
     """
     try:
         artifacts = Store(store)

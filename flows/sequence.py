@@ -35,6 +35,7 @@ class Selection:
         only: run this stage; those that it depends on must have run.
         force: stages that run although the store has what they would make.
         pins: version or tag to use, by stage that is not to run.
+
     """
 
     first: str | None = None
@@ -62,13 +63,14 @@ class Forecast:
     """What would become of a stage.
 
     Attributes:
-        version: of the artifact that would be used.
+        artifact: what would be used of the store.
         reasons: which parts of the key changed, or what the stage waits for.
+
     """
 
     stage: str
     state: Literal["Cached", "Pinned", "Runs", "Waits", "Missing"]
-    version: str | None = None
+    artifact: Artifact | None = None
     reasons: tuple[str, ...] = ()
 
 
@@ -84,24 +86,21 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
     Raises:
         InputError: the selection names no stage, or needs an artifact that is not there.
         NotFoundError: a pinned version does not exist.
+
     """
     outcomes: list[Outcome] = []
     artifacts: dict[str, Artifact] = {}
     for step, mode in _select(steps, selection):
-        stage = step.stage
-        inputs = {name: artifacts[kind.name] for name, kind in stage.inputs.items()}
+        name = step.stage.name
         if mode is _Mode.PIN:
-            outcome = Outcome(stage.name, "Pinned", _pinned(step, selection, store))
+            outcome = Outcome(name, "Pinned", _pinned(step, selection, store))
         elif mode is _Mode.REUSE:
-            artifact = store.find(plan_stage(stage, step.params, inputs, store))
-            if artifact is None:
-                raise InputError(f"{_missing(step, selection)}: leave the option out, or run --only {stage.name} first")
-            outcome = Outcome(stage.name, "Cached", artifact)
+            outcome = Outcome(name, "Cached", _reused(step, selection, artifacts, store))
         else:
-            result = run(step, inputs, stage.name in selection.force)
+            result = run(step, _inputs(step, artifacts), name in selection.force)
             state: Literal["Built", "Cached"] = "Cached" if result.hit else "Built"
-            outcome = Outcome(stage.name, state, result.artifact, result.seconds, result.peak_memory_bytes)
-        artifacts[stage.output.name] = outcome.artifact
+            outcome = Outcome(name, state, result.artifact, result.seconds, result.peak_memory_bytes)
+        artifacts[step.stage.output.name] = outcome.artifact
         outcomes.append(outcome)
     return outcomes
 
@@ -112,36 +111,35 @@ def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> 
     Raises:
         InputError: the selection names no stage.
         NotFoundError: a pinned version does not exist.
+
     """
     forecasts: list[Forecast] = []
     artifacts: dict[str, Artifact] = {}
     makers = _makers(steps)
     for step, mode in _select(steps, selection):
-        stage = step.stage
+        waits_for = [makers[kind.name] for kind in step.stage.inputs.values() if kind.name not in artifacts]
         if mode is _Mode.PIN:
-            artifact = _pinned(step, selection, store)
-            artifacts[stage.output.name] = artifact
-            forecasts.append(Forecast(stage.name, "Pinned", artifact.version))
-            continue
-        waits_for = [makers[kind.name] for kind in stage.inputs.values() if kind.name not in artifacts]
-        if waits_for:
-            forecasts.append(Forecast(stage.name, "Waits", reasons=(f"waits for {', '.join(waits_for)}",)))
-            continue
-        forecasts.append(_forecast(step, mode, selection, artifacts, store))
+            forecast = Forecast(step.stage.name, "Pinned", _pinned(step, selection, store))
+        elif waits_for:
+            forecast = Forecast(step.stage.name, "Waits", reasons=(f"waits for {', '.join(waits_for)}",))
+        else:
+            forecast = _forecast(step, mode, selection, artifacts, store)
+        if forecast.artifact:
+            artifacts[step.stage.output.name] = forecast.artifact
+        forecasts.append(forecast)
     return forecasts
 
 
-def _forecast(step: Step, mode: _Mode, selection: Selection, artifacts: dict[str, Artifact], store: Store) -> Forecast:
-    """Forecast a stage whose inputs exist; on a hit its artifact joins `artifacts`."""
+def _forecast(
+    step: Step, mode: _Mode, selection: Selection, artifacts: Mapping[str, Artifact], store: Store
+) -> Forecast:
+    """Forecast a stage whose inputs exist."""
     stage = step.stage
-    inputs = {name: artifacts[kind.name] for name, kind in stage.inputs.items()}
-    recipe = plan_stage(stage, step.params, inputs, store)
     if stage.name in selection.force:
         return Forecast(stage.name, "Runs", reasons=("forced",))
-    explanation = store.explain(recipe)
+    explanation = store.explain(plan_stage(stage, step.params, _inputs(step, artifacts), store))
     if explanation.hit:
-        artifacts[stage.output.name] = store.resolve(f"{stage.output.name}:{explanation.version}")
-        return Forecast(stage.name, "Cached", explanation.version)
+        return Forecast(stage.name, "Cached", store.resolve(f"{stage.output.name}:{explanation.version}"))
     if mode is _Mode.REUSE:
         return Forecast(stage.name, "Missing", reasons=(_missing(step, selection),))
     return Forecast(stage.name, "Runs", reasons=explanation.reasons)
@@ -201,12 +199,25 @@ def _makers(steps: Sequence[Step]) -> dict[str, str]:
     return {step.stage.output.name: step.stage.name for step in steps}
 
 
+def _inputs(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """The stage's inputs out of the artifacts so far, which are by kind."""
+    return {name: artifacts[kind.name] for name, kind in step.stage.inputs.items()}
+
+
 def _pinned(step: Step, selection: Selection, store: Store) -> Artifact:
     stage = step.stage
     try:
         return store.resolve(f"{stage.output.name}:{selection.pins[stage.name]}")
     except NotFoundError as error:
         raise NotFoundError(f"--pin {stage.name}={selection.pins[stage.name]}: {error}") from error
+
+
+def _reused(step: Step, selection: Selection, artifacts: Mapping[str, Artifact], store: Store) -> Artifact:
+    artifact = store.find(plan_stage(step.stage, step.params, _inputs(step, artifacts), store))
+    if artifact is None:
+        way_out = f"leave the option out, or run --only {step.stage.name} first"
+        raise InputError(f"{_missing(step, selection)}: {way_out}")
+    return artifact
 
 
 def _missing(step: Step, selection: Selection) -> str:

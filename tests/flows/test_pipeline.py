@@ -2,46 +2,149 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import FlowRun, TaskRun
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from processes import Prolab
 
 pytestmark = pytest.mark.slow
 
 
+class Dashboard:
+    """What the server knows of the newest run."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def flow_run(self) -> FlowRun:
+        return self._ask(lambda client: client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1))[0]
+
+    def task_states(self) -> dict[str, tuple[str, str]]:
+        return {run.name: (run.state.name, run.state.message) for run in self._task_runs()}
+
+    def upstream(self) -> dict[str, set[str]]:
+        """Names of the tasks that each task waited for."""
+        runs = self._task_runs()
+        names: dict[UUID, str] = {run.id: run.name for run in runs}
+        return {run.name: {names[after.id] for after in run.task_inputs.get("wait_for", [])} for run in runs}
+
+    def _task_runs(self) -> list[TaskRun]:
+        """The task runs, once the server has heard of the end of all: their states reach it a little later."""
+        run = FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run().id]))
+        deadline = time.monotonic() + 30
+        while True:
+            runs = self._ask(lambda client: client.read_task_runs(flow_run_filter=run))
+            if all(run.state.is_final() for run in runs) or time.monotonic() > deadline:
+                return runs
+            time.sleep(0.2)
+
+    def artifacts(self) -> dict[str, Any]:
+        run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[self.flow_run().id]))
+        return {found.key: found for found in self._ask(lambda client: client.read_artifacts(artifact_filter=run))}
+
+    def log(self) -> list[tuple[str, str]]:
+        run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self.flow_run().id]))
+        return [(line.name, line.message) for line in self._ask(lambda client: client.read_logs(log_filter=run))]
+
+    def _ask(self, question: Callable[[PrefectClient], Any]) -> Any:
+        async def ask() -> Any:
+            async with get_client() as client:
+                return await question(client)
+
+        with temporary_settings({PREFECT_API_URL: self._url}):
+            return asyncio.run(ask())
+
+
 @pytest.fixture
-def prolab_with_server(prolab: Prolab, prefect_environment: dict[str, str]) -> Prolab:
+def dashboard(prefect_environment: dict[str, str]) -> Dashboard:
+    return Dashboard(prefect_environment["PREFECT_API_URL"])
+
+
+@pytest.fixture
+def prolab(prolab: Prolab, prefect_environment: dict[str, str]) -> Prolab:
     return dataclasses.replace(prolab, environment=prolab.environment | prefect_environment)
 
 
-@pytest.fixture
-def ask(prefect_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Asks the server through Prefect's client: `ask(lambda client: client.read_flow_runs())`."""
-    from prefect import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+def test_first_and_second_run(prolab: Prolab, dashboard: Dashboard) -> None:
+    first = prolab.summary()
+    assert {state for state, _ in dashboard.task_states().values()} == {"Completed"}
 
-    async def query(question: Callable[..., Any]) -> Any:
-        async with get_client() as client:
-            return await question(client)
+    second = prolab.summary()
 
-    def ask(question: Callable[..., Any]) -> Any:
-        with temporary_settings({PREFECT_API_URL: prefect_environment["PREFECT_API_URL"]}):
-            return asyncio.run(query(question))
-
-    return ask
+    states = dashboard.task_states()
+    assert set(states) == {"index", "describe", "cluster", "train"}
+    assert {state for state, _ in states.values()} == {"Cached"}
+    assert states["train"][1].startswith(f"checkpoint:{first['train'][2]} was in the store")
+    assert {stage: row[2] for stage, row in second.items()} == {stage: row[2] for stage, row in first.items()}
+    assert dashboard.flow_run().name == "experiment"
+    assert dashboard.flow_run().state_name == "Completed"
 
 
-def test_second_run(prolab_with_server: Prolab, ask: Callable[..., Any]) -> None:
-    a = prolab_with_server("run", "experiment.yaml")
-    print(a.stdout, a.stderr)
-    b = prolab_with_server("run", "experiment.yaml", "--set", "train.fail=true", "--force", "train")
-    print(b.stdout, b.stderr, b.returncode)
-    runs = ask(lambda client: client.read_flow_runs())
-    tasks = ask(lambda client: client.read_task_runs())
-    for r in runs: print(r.name, r.state, r.parameters)
-    for r in tasks: print(r.name, r.state, r.task_inputs)
-    for r in ask(lambda client: client.read_artifacts()): print(r.key, r.type, str(r.data)[:300])
-    for r in ask(lambda client: client.read_logs()): print(r.name, r.message, r.task_run_id)
-    assert 0
+def test_tasks_are_linked_to_those_that_made_their_inputs(prolab: Prolab, dashboard: Dashboard) -> None:
+    prolab.summary()
+
+    assert dashboard.upstream() == {
+        "index": set(),
+        "describe": set(),
+        "cluster": {"describe"},
+        "train": {"index", "cluster"},
+    }
+
+
+def test_each_stage_shows_its_report_and_its_versions_also_on_a_hit(prolab: Prolab, dashboard: Dashboard) -> None:
+    for _ in range(2):
+        summary = prolab.summary()
+        shown = dashboard.artifacts()
+
+        stages = ("index", "describe", "cluster", "train")
+        assert set(shown) == {f"{stage}-{page}" for stage in stages for page in ("report", "versions")}
+        assert "- sky as a sees it" in shown["describe-report"].data
+        assert "![Classes by properties](data:image/png;base64,iVBOR" in shown["cluster-report"].data
+        assert f"descriptions:{summary['describe'][2]}" in shown["cluster-versions"].data
+        assert f"label_space:{summary['cluster'][2]}" in shown["cluster-versions"].data
+
+
+def test_log_lines_of_the_stages_reach_the_dashboard(prolab: Prolab, dashboard: Dashboard) -> None:
+    prolab.summary()
+
+    log = dashboard.log()
+    assert ("tasks.tiny", "described road") in log
+    assert ("tasks.execution", "train: running") in log
+
+
+def test_failure_shows_its_cause(prolab: Prolab, dashboard: Dashboard) -> None:
+    done = prolab("run", "experiment.yaml", "--set", "train.fail=true")
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    cause = "train.fail: expected false, got true"
+    assert done.stderr.endswith(f"error: {cause}\n")
+    assert dashboard.task_states()["train"] == ("Failed", cause)
+    assert (dashboard.flow_run().state_name, dashboard.flow_run().state.message) == ("Failed", cause)
+
+
+def test_bug_gives_exit_code_1(prolab: Prolab, dashboard: Dashboard) -> None:
+    train = prolab.folder / "code" / "tiny" / "train.py"
+    train.write_text(train.read_text().replace('return {"loss": 0.5}', 'raise RuntimeError("a bug")'))
+
+    done = prolab("run", "experiment.yaml")
+
+    assert done.returncode == 1
+    assert "RuntimeError: a bug" in done.stderr
+    assert dashboard.flow_run().state_name == "Failed"
