@@ -18,6 +18,7 @@ from tasks.evaluate.properties import Floats, labels_at, strengths
 _PER_RANK = 2
 _REGIONS = 3
 _STRONGEST = 5
+_WEAKEST_SHOWN = 0.05
 _SMALLEST_REGION = 0.002
 
 
@@ -126,7 +127,11 @@ def _explain_pixels(prediction: Prediction, strength: Floats, labels: npt.NDArra
                 y=(row + 0.5) / height,
                 label=int(labels[row, column]),
                 ranking=[(int(index), float(class_scores[index])) for index in (-class_scores).argsort()[:2]],
-                strongest=[(int(index), float(properties[index])) for index in (-properties).argsort()[:_STRONGEST]],
+                strongest=[
+                    (int(index), float(properties[index]))
+                    for index in (-properties).argsort()[:_STRONGEST]
+                    if properties[index] >= _WEAKEST_SHOWN
+                ],
             )
         )
     return explanations

@@ -44,6 +44,7 @@ class Photo:
         content = _indexed_bytes(self.image, self.image_hash)
         _indexed_bytes(self.label, self.label_hash)
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None  # the index has decoded these very bytes
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), read_labels(self.label, rules)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,8 +65,8 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
             panel.set_title(title, fontsize=9, parse_math=False)
             panel.set_axis_off()
     key = [
-        Patch(facecolor=tuple(part / 255 for part in colour), edgecolor="grey", label=name)
-        for name, colour in zip(split.classes, split.palette, strict=True)
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="grey", label=name)
+        for name, (red, green, blue) in zip(split.classes, split.palette, strict=True)
     ]
     legend = figure.legend(
         handles=key, loc="outside lower center", ncols=min(_KEY_COLUMNS, len(key)), frameon=False, fontsize=9
@@ -75,7 +76,7 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
     figure.savefig(path)
 
 
-def _resize(picture: npt.NDArray[np.generic], size: tuple[int, int], interpolation: int) -> npt.NDArray[np.generic]:
+def _resize(picture: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
     return cv2.resize(picture, size, interpolation=interpolation)
 
 

@@ -44,7 +44,8 @@ class PropertyScores:
 
 def strengths(properties: Floats) -> Floats:
     """Property vectors (K, h, w) over the largest value of each pixel: between 0 and 1."""
-    return properties / properties.max(axis=0).clip(min=np.finfo(properties.dtype).tiny)
+    largest = properties.max(axis=0).clip(min=np.finfo(properties.dtype).tiny)
+    return np.asarray(properties / largest)
 
 
 def labels_at(labels: npt.NDArray[np.uint8], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
