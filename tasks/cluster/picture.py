@@ -18,7 +18,12 @@ _LONGEST_NAME = 60
 _ABSENT = "#f4f4f2"
 _GRID = "white"
 # From the property of one class alone to the property of very many.
-_OWNERS = [(1, "one class", "#e3964a"), (2, "2 classes", "#9ecae1"), (3, "3 or 4", "#4a98c9"), (5, "5 or more", "#1b5a94")]
+_OWNERS = [
+    (1, "one class", "#e3964a"),
+    (2, "2 classes", "#9ecae1"),
+    (3, "3 or 4", "#4a98c9"),
+    (5, "5 or more", "#1b5a94"),
+]
 
 
 def draw_class_properties(

