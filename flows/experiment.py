@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -27,6 +28,8 @@ from tasks.index import IndexParams
 from tasks.stage import Stage
 from tasks.train import STAGE as TRAIN
 from tasks.train import TrainParams
+
+log = logging.getLogger(__name__)
 
 
 class Experiment(BaseModel):
@@ -71,7 +74,9 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         if settings.values.get(section) is None:
             settings.values[section] = {}
     _fill_in_classes(settings)
-    return validate_settings(settings, Experiment, source=str(path))
+    experiment = validate_settings(settings, Experiment, source=str(path))
+    log.info("experiment %s of %s", experiment.name, path)
+    return experiment
 
 
 def _fill_in_classes(settings: Settings) -> None:

@@ -46,10 +46,10 @@ class Dashboard:
 
     def _task_runs(self) -> list[TaskRun]:
         """The task runs, once the server has heard of the end of all: their states reach it a little later."""
-        run = FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run().id]))
+        newest = FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run().id]))
         deadline = time.monotonic() + 30
         while True:
-            runs = self._ask(lambda client: client.read_task_runs(flow_run_filter=run))
+            runs = self._ask(lambda client: client.read_task_runs(flow_run_filter=newest))
             if all(run.state.is_final() for run in runs) or time.monotonic() > deadline:
                 return runs
             time.sleep(0.2)
