@@ -64,15 +64,15 @@ NETWORK = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("evaluate") / "store")
 
 
-@pytest.fixture
-def data_root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five photos: two to train on and three to measure, the last of them without a label."""
-    root = tmp_path / "data"
+    root = tmp_path_factory.mktemp("squares")
     generator = np.random.default_rng(0)
     for split, count in (("train", 2), ("val", 3)):
         for kind in ("images", "labels"):
@@ -91,9 +91,9 @@ def data_root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def dataset(store: Store, data_root: Path, tmp_path: Path) -> Artifact:
-    config = tmp_path / "squares.py"
+@pytest.fixture(scope="session")
+def dataset(store: Store, data_root: Path) -> Artifact:
+    config = data_root / "squares.py"
     folders = {
         split: {"img_dir": f"images/{split}", "ann_dir": f"labels/{split}", "img_suffix": ".png"}
         for split in ("train", "val")
@@ -103,7 +103,7 @@ def dataset(store: Store, data_root: Path, tmp_path: Path) -> Artifact:
     return run_stage(index.STAGE, params, {}, store, SilentProgress()).artifact
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def publish_checkpoint(store: Store) -> Callable[[tuple[str, ...]], Artifact]:
     """Publishes the network as if it had been trained on classes of the given names."""
 
@@ -114,7 +114,7 @@ def publish_checkpoint(store: Store) -> Callable[[tuple[str, ...]], Artifact]:
     return publish
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def checkpoint(publish_checkpoint: Callable[[tuple[str, ...]], Artifact]) -> Artifact:
     return publish_checkpoint(CLASSES)
 
