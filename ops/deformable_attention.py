@@ -33,7 +33,6 @@ def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Ten
 
     Raises:
         ValueError: when `sizes` do not add up to S.
-
     """
     B, S, M, D = value.shape
     Q = locations.shape[1]
@@ -99,7 +98,6 @@ class MSDeformAttn(nn.Module):
 
     Raises:
         ValueError: when `dim * ratio` is not a multiple of `heads`.
-
     """
 
     def __init__(self, dim: int, levels: int, heads: int, points: int, ratio: float = 1.0) -> None:

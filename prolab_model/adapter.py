@@ -37,7 +37,6 @@ class Geometry:
         pyramid: (height, width) of the three pyramid levels.
         grid_centres: (N, 2) reference points of the transformer's tokens.
         pyramid_centres: (S, 2) reference points of the pyramid's tokens.
-
     """
 
     grid: tuple[int, int]
@@ -50,6 +49,14 @@ class Geometry:
         """Geometry for images of `height` x `width`, both multiples of 32."""
         pyramid = ((height // 8, width // 8), (height // 16, width // 16), (height // 32, width // 32))
         return cls(pyramid[1], pyramid, pixel_centres(pyramid[1:2], device), pixel_centres(pyramid, device))
+
+    def split(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Pyramid tokens (B, S, D) as one map (B, D, H, W) for each level."""
+        levels = torch.split(tokens, [height * width for height, width in self.pyramid], dim=1)
+        return tuple(
+            level.transpose(1, 2).reshape(len(level), -1, *size)
+            for level, size in zip(levels, self.pyramid, strict=True)
+        )
 
 
 def _conv_bn_relu(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
@@ -101,7 +108,7 @@ class Injector(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor, geometry: Geometry) -> Tensor:
         """X (B, N, dim), c (B, S, dim) to x."""
-        attended = self.attn(self.query_norm(x), geometry.grid_centres, self.feat_norm(c), geometry.pyramid)
+        attended: Tensor = self.attn(self.query_norm(x), geometry.grid_centres, self.feat_norm(c), geometry.pyramid)
         return x + self.gamma * attended
 
 
@@ -114,11 +121,7 @@ class DepthwiseConv(nn.Module):
 
     def forward(self, tokens: Tensor, geometry: Geometry) -> Tensor:
         """(B, S, dim) to (B, S, dim)."""
-        maps = tokens.split([height * width for height, width in geometry.pyramid], dim=1)
-        convolved = [
-            self.dwconv(level.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
-            for level, size in zip(maps, geometry.pyramid, strict=True)
-        ]
+        convolved = [self.dwconv(level).flatten(2).transpose(1, 2) for level in geometry.split(tokens)]
         return torch.cat(convolved, dim=1)
 
 

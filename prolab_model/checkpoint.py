@@ -25,7 +25,6 @@ class ModelCard(BaseModel):
         palette: (red, green, blue) of each class.
         properties: names of the K properties.
         test_scale: factor on a photo's size before the network sees it.
-
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +48,6 @@ def load_model(folder: Path) -> tuple[PropertySegmentor, ModelCard]:
     Raises:
         FileNotFoundError: when a file is missing.
         RuntimeError: when weights and card do not belong together.
-
     """
     card = ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
     segmentor: PropertySegmentor = build_segmentor(card.network)

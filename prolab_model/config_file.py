@@ -25,7 +25,6 @@ def read_config(path: Path | str) -> dict[str, Any]:
 
     Raises:
         ConfigError: a file is missing, does not run, or cannot be merged with its bases.
-
     """
     return _read(Path(path).expanduser().absolute(), inheriting=())
 

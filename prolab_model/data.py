@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from prolab_model.dataset_config import training_labels
+from prolab_model.image_files import ImageFileError, decode_label
 from prolab_model.openmmlab import PIPELINES, Compose, RandomCrop
 
 IMAGE_MEAN = (123.675, 116.28, 103.53)
@@ -32,7 +33,6 @@ class Sample:
         image: the photo's file.
         label: its label map's file.
         classes: ids of the classes that occur in it.
-
     """
 
     image: Path
@@ -48,16 +48,16 @@ class LabelRules:
     reduce_zero_label: bool
 
 
-def read_labels(path: Path, rules: LabelRules) -> np.ndarray:
-    """Class ids (H, W) uint8 of a label file.
+def read_labels(path: Path, rules: LabelRules) -> npt.NDArray[np.uint8]:
+    """Class ids (H, W) of a label file.
 
     Raises:
-        ValueError: when the file cannot be read as an image.
-
+        ImageFileError: when the file is no label map.
     """
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise ValueError(f"{path}: not a readable label map")
+    try:
+        values = decode_label(path.read_bytes())
+    except ImageFileError as error:
+        raise ImageFileError(f"{path}: {error}") from error
     return training_labels(values, ignore_index=rules.ignore_index, reduce_zero_label=rules.reduce_zero_label)
 
 
@@ -114,7 +114,6 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
         seed: decides everything that is random.
         pipeline: mmsegmentation's transforms.
         class_balanced: share of the crops that are drawn around a class, every class that occurs equally often.
-
     """
 
     def __init__(
@@ -177,7 +176,6 @@ def training_pipeline(
         crop_size: (height, width).
         scale_range: smallest and largest factor on the photo's own size.
         rules: of the label files.
-
     """
     return [
         {"type": "LoadImageFromFile"},

@@ -43,7 +43,6 @@ class DatasetConfig(BaseModel):
         reduce_zero_label: 0 in the files is to be left out, and the first class is 1.
         drawn_by: import path "package.module:function" of `(root: Path) -> None`, which draws the
             data set where its root does not hold it yet.
-
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,7 +86,6 @@ def read_dataset_config(path: Path | str) -> DatasetConfig:
 
     Raises:
         ConfigError: naming the file, the key, what was expected and what came.
-
     """
     return validate_dataset_config(read_config(path), source=str(path))
 
@@ -97,7 +95,6 @@ def validate_dataset_config(values: Mapping[str, Any], source: str) -> DatasetCo
 
     Raises:
         ConfigError: with one line for each wrong key.
-
     """
     try:
         return DatasetConfig.model_validate(values)
@@ -149,7 +146,6 @@ def training_labels(
 
     Raises:
         ValueError: a value other than `ignore_index` does not fit into 8 bits.
-
     """
     label = np.where(label == ignore_index, IGNORED, label)
     if label.max(initial=0) > IGNORED or label.min(initial=0) < 0:

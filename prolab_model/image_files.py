@@ -20,7 +20,6 @@ def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
 
     Raises:
         ImageFileError: not an image, or a damaged one.
-
     """
     if not content:
         raise ImageFileError("the file is empty")
@@ -37,7 +36,6 @@ def decode_label(content: bytes) -> npt.NDArray[np.integer[Any]]:
 
     Raises:
         ImageFileError: not an image, a damaged one, or one with several channels or fractions.
-
     """
     if not content:
         raise ImageFileError("the file is empty")

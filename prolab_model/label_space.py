@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from prolab_model.dataset_config import IGNORED
 
+CONTRAST_TEMPERATURE = 0.05
+"""Divides the class scores before the softmax of the contrast term: cosines lie too close together without it."""
+
 
 class PropertyLabelSpace(nn.Module):
     """K properties as centres in the text space, and N classes as multi-hot vectors over them.
@@ -19,15 +22,17 @@ class PropertyLabelSpace(nn.Module):
         classes: N.
         width: D, the channels of an embedding.
         temperature: divides the similarities before the sigmoid.
-
     """
 
     centres: Tensor  # (K, D), unit rows
     class_matrix: Tensor  # (N, K), zeros and ones
 
-    def __init__(self, properties: int, classes: int, width: int, temperature: float = 0.04) -> None:
+    def __init__(
+        self, properties: int, classes: int, width: int, temperature: float = 0.04, contrast: float = 0.0
+    ) -> None:
         super().__init__()
         self.temperature = temperature
+        self.contrast = contrast
         self.register_buffer("centres", torch.zeros(properties, width))
         self.register_buffer("class_matrix", torch.zeros(classes, properties))
 
@@ -36,7 +41,6 @@ class PropertyLabelSpace(nn.Module):
 
         Raises:
             ValueError: when a shape differs, or a class has no property.
-
         """
         for name, given, own in (
             ("centres", centres, self.centres),
@@ -66,7 +70,7 @@ class PropertyLabelSpace(nn.Module):
         return F.conv2d(properties, rows[:, :, None, None]) / length
 
     def loss(self, embeddings: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One minus the cosine of a pixel's properties and its class's, averaged over the labelled pixels.
+        """One minus the cosine of a pixel's properties and its class's, plus the contrast; mean of the labelled pixels.
 
         The K similarities are upsampled to the labels' size, not the D embeddings: the same
         figures, since both maps are linear, in K / D of the memory.
@@ -78,7 +82,6 @@ class PropertyLabelSpace(nn.Module):
 
         Returns:
             The loss, and the share of labelled pixels whose class is right; both scalars.
-
         """
         similarities = F.interpolate(
             self.similarities(embeddings), size=labels.shape[-2:], mode="bilinear", align_corners=False
@@ -91,6 +94,10 @@ class PropertyLabelSpace(nn.Module):
             pixel_weights = pixel_weights * class_weights.to(scores.dtype)[label]
         distance = 1 - scores.gather(1, label[:, None])[:, 0]
         # A batch without a labelled pixel has loss zero, not 0 / 0.
+        if self.contrast:
+            distance = distance + self.contrast * F.cross_entropy(
+                scores / CONTRAST_TEMPERATURE, label, reduction="none"
+            )
         loss = (distance * pixel_weights).sum() / pixel_weights.sum().clamp_min(1e-6)
         with torch.no_grad():
             right = (scores.argmax(dim=1) == label) & labelled

@@ -22,7 +22,6 @@ class Scores:
         mean_iou: mean of `iou` over the classes that are not NaN.
         mean_accuracy: mean of `accuracy` likewise.
         pixel_accuracy: share of all labelled pixels that are right.
-
     """
 
     iou: npt.NDArray[np.float64]

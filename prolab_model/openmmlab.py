@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from importlib.machinery import ModuleSpec
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -34,11 +35,10 @@ def _stand_in(module: ModuleType) -> None:
 
 
 def _import_mmcv() -> None:
-    mmcv = importlib.util.find_spec("mmcv")
-    if mmcv is None or mmcv.submodule_search_locations is None:
+    package = importlib.util.find_spec("mmcv")
+    if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError("mmcv-full 1.7.2 is not installed: pip install 'mmcv-full==1.7.2'")
-    finder_path = list(mmcv.submodule_search_locations)
-    if importlib.machinery.PathFinder.find_spec("mmcv._ext", finder_path) is None:
+    if PathFinder.find_spec("mmcv._ext", list(package.submodule_search_locations)) is None:
         _stand_in(_MissingOperators("mmcv._ext"))
     without_torchvision = importlib.util.find_spec("torchvision") is None
     if without_torchvision:
@@ -46,8 +46,8 @@ def _import_mmcv() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import mmcv.runner
-            import mmseg.models  # noqa: F401
+            import_module("mmcv.runner")
+            import_module("mmseg.models")
     finally:
         if without_torchvision:
             # Left in place, transformers would take the stand-in for the real torchvision.
@@ -56,41 +56,29 @@ def _import_mmcv() -> None:
 
 _import_mmcv()
 
-from mmcv.cnn import ConvModule  # noqa: E402
 from mmcv.parallel import MMDataParallel, collate  # noqa: E402
-from mmcv.runner import (  # noqa: E402
-    HOOKS,
-    Hook,
-    IterBasedRunner,
-    build_runner,
-    get_dist_info,
-)
+from mmcv.runner import Hook, IterBasedRunner, save_checkpoint  # noqa: E402
 from mmcv.utils import ConfigDict  # noqa: E402
 from mmseg.core.evaluation.metrics import total_area_to_metrics  # noqa: E402
-from mmseg.datasets.builder import DATASETS, PIPELINES  # noqa: E402
+from mmseg.datasets.builder import PIPELINES  # noqa: E402
 from mmseg.datasets.pipelines import Compose, RandomCrop  # noqa: E402
 from mmseg.models import build_segmentor  # noqa: E402
-from mmseg.models.builder import BACKBONES, HEADS, SEGMENTORS  # noqa: E402
+from mmseg.models.builder import BACKBONES, SEGMENTORS  # noqa: E402
 from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 
 __all__ = [
     "BACKBONES",
-    "DATASETS",
-    "HEADS",
-    "HOOKS",
     "PIPELINES",
     "SEGMENTORS",
     "Compose",
     "ConfigDict",
-    "ConvModule",
     "EncoderDecoder",
     "Hook",
     "IterBasedRunner",
     "MMDataParallel",
     "RandomCrop",
-    "build_runner",
     "build_segmentor",
     "collate",
-    "get_dist_info",
+    "save_checkpoint",
     "total_area_to_metrics",
 ]

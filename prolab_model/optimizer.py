@@ -28,7 +28,6 @@ def layer_decay_groups(
         decay_rate: factor from one layer to the one before it.
         depth: number of transformer blocks.
         adapter_multiplier: learning rate of adapter and heads relative to `learning_rate`.
-
     """
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     last = depth + 1

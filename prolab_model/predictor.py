@@ -24,7 +24,6 @@ class Prediction:
         labels: class ids (H, W) at the photo's size, uint8.
         scores: class scores (N, h, w) at the resolution the network saw.
         properties: property vectors (K, h / 4, w / 4), between 0 and 1.
-
     """
 
     labels: npt.NDArray[np.uint8]
@@ -40,7 +39,6 @@ class Predictor:
         scale: factor on the photo's size before the network sees it.
         device: where the network runs.
         autocast: dtype of the arithmetic where it is not float32.
-
     """
 
     def __init__(
@@ -66,7 +64,6 @@ class Predictor:
 
         Raises:
             ValueError: when `image` is not (H, W, 3) uint8.
-
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")

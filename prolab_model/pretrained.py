@@ -27,7 +27,6 @@ class LoadReport:
         resized: names whose tensor was interpolated to another grid.
         missing: names of the network's transformer that the file has not.
         unused: names in the file that the network has no place for.
-
     """
 
     matched: tuple[str, ...]
@@ -50,7 +49,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when the file holds no tensors by name.
-
     """
     if not path.is_file():
         raise FileNotFoundError(f"pretrained weights: no file {path}")
@@ -71,7 +69,6 @@ def load_pretrained_vit(backbone: ViTAdapter, weights: Mapping[str, Tensor]) -> 
 
     Raises:
         ValueError: when a tensor's shape does not fit, or fewer than half of the transformer's tensors are found.
-
     """
     own = {name: value for name, value in backbone.state_dict().items() if name.startswith(TRANSFORMER_PREFIXES)}
     matched, resized, unused = [], [], []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from prolab_model.label_space import PropertyLabelSpace
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
@@ -29,7 +30,6 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
         auxiliary_weight: weight of the auxiliary head's loss.
         test_cfg: mmsegmentation's: mode "whole", or "slide" with crop_size and stride.
         train_cfg: accepted since mmsegmentation's builder passes it; not used.
-
     """
 
     class_weights: Tensor  # (N,)
@@ -44,9 +44,15 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
         test_cfg: Config | None = None,
         train_cfg: Config | None = None,
     ) -> None:
-        super().__init__(
-            backbone, decode_head, auxiliary_head=auxiliary_head, test_cfg=ConfigDict(test_cfg or {"mode": "whole"})
-        )
+        with warnings.catch_warnings():
+            # The heads' own loss warns of its settings; the label space's takes its place.
+            warnings.simplefilter("ignore", UserWarning)
+            super().__init__(
+                backbone, decode_head, auxiliary_head=auxiliary_head, test_cfg=ConfigDict(test_cfg or {"mode": "whole"})
+            )
+        for head in (self.decode_head, self.auxiliary_head):
+            nn.init.normal_(head.conv_seg.weight, std=0.01)
+            nn.init.zeros_(head.conv_seg.bias)
         self.label_space = PropertyLabelSpace(**label_space)
         self.auxiliary_weight = auxiliary_weight
         # mmsegmentation's sliding window allocates this many channels: class scores, not embeddings.
@@ -67,7 +73,6 @@ class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation
             img: (B, 3, H, W).
             img_metas: unused; part of mmsegmentation's protocol.
             gt_semantic_seg: (B, 1, H, W), class ids.
-
         """
         features = self.extract_feat(img)
         labels = gt_semantic_seg[:, 0]

@@ -103,7 +103,6 @@ def resize_position_embedding(tokens: Tensor, height: int, width: int) -> Tensor
 
     Returns:
         (1, height * width, D).
-
     """
     grid = math.isqrt(tokens.shape[1])
     if (grid, grid) == (height, width):

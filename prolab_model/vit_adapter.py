@@ -35,7 +35,6 @@ class ViTAdapter(nn.Module):
 
     Raises:
         ValueError: when `interactions` do not cover the blocks in order.
-
     """
 
     def __init__(
@@ -111,7 +110,6 @@ class ViTAdapter(nn.Module):
 
         Raises:
             ValueError: when H or W is no multiple of 32.
-
         """
         height, width = images.shape[-2:]
         if height % 32 or width % 32:
@@ -133,10 +131,7 @@ class ViTAdapter(nn.Module):
         self, c1: Tensor, c: Tensor, maps: Sequence[Tensor], geometry: Geometry
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pyramid plus the transformer's maps of matching size, each normalised."""
-        levels = c.split([height * width for height, width in geometry.pyramid], dim=1)
-        c2, c3, c4 = (
-            level.transpose(1, 2).unflatten(2, size) for level, size in zip(levels, geometry.pyramid, strict=True)
-        )
+        c2, c3, c4 = geometry.split(c)
         x1, x2, x3, x4 = maps
         c1 = c1 + self.up(c2) + _resize(x1, 4)
         c2 = c2 + _resize(x2, 2)

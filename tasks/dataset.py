@@ -16,8 +16,7 @@ from tasks.errors import InputError
 
 @dataclass(frozen=True)
 class Split:
-    """
-    One split of a data set.
+    """One split of a data set.
 
     Attributes:
         samples: its photos, in the order of the index.
@@ -25,7 +24,6 @@ class Split:
         classes: names of the N classes.
         palette: (red, green, blue) of each class.
         class_pixels: labelled pixels of each class in the split (N,).
-
     """
 
     samples: tuple[Sample, ...]
@@ -36,12 +34,10 @@ class Split:
 
 
 def read_split(dataset: Artifact, split: str) -> Split:
-    """
-    The photos of one split, with absolute paths.
+    """The photos of one split, with absolute paths.
 
     Raises:
         InputError: when the data set has no such split; names those it has.
-
     """
     root = Path(json.loads(dataset.file("location.json").read_text(encoding="utf-8"))["root"])
     rules = json.loads(dataset.file("rules.json").read_text(encoding="utf-8"))

@@ -107,9 +107,7 @@ LABEL_SPACE = Kind(
 CHECKPOINT = Kind(
     name="checkpoint",
     tables={
-        "metrics.parquet": _columns(
-            iteration=pa.int32(), name=pa.string(), value=pa.float64()
-        ),
+        "metrics.parquet": _columns(iteration=pa.int32(), name=pa.string(), value=pa.float64()),
     },
     files=("model.safetensors", "model.json", "training_state.pth", "report.md", "learning_curve.png"),
     content=("model.safetensors", "model.json"),

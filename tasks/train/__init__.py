@@ -17,8 +17,7 @@ ConfigValues = dict[str, JsonValue]
 
 
 class TrainParams(StageParams):
-    """
-    Network, schedule and augmentation.
+    """Network, schedule and augmentation.
 
     Attributes:
         model: a network's config, in the manner of `configs/models/*.py`.
@@ -36,13 +35,13 @@ class TrainParams(StageParams):
         clip_norm: largest norm of the gradient.
         class_balanced: share of the crops that are drawn around a class, all classes equally often.
         class_weight_power: a pixel weighs its class's share of the pixels to minus this power; 0 is the paper's.
+        contrast: weight of a cross-entropy over the class scores beside the cosine loss; 0 is the paper's.
         precision: arithmetic of forward and backward pass.
         seed: of the initial weights, the crops and the dropout.
         device: where the network trains; "auto" takes a GPU where there is one.
         workers: processes that load crops.
         save_every: steps between two training states that a killed run can go on from.
         log_every: steps between two points of the learning curve.
-
     """
 
     model: Runtime[Path]
@@ -60,6 +59,7 @@ class TrainParams(StageParams):
     clip_norm: float = Field(default=1.0, gt=0)
     class_balanced: float = Field(default=0.5, ge=0, le=1)
     class_weight_power: float = Field(default=0.5, ge=0, le=1)
+    contrast: float = Field(default=0.3, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0)
     device: Runtime[Literal["auto", "cpu", "cuda"]] = "auto"

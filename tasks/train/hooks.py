@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from mmcv.runner import save_checkpoint
 
-from prolab_model.openmmlab import Hook, IterBasedRunner
+from prolab_model.openmmlab import Hook, IterBasedRunner, save_checkpoint
 from tasks.progress import ProgressBar
 
 Point = tuple[int, str, float]

@@ -39,12 +39,10 @@ STATE = "training_state.pth"
 
 
 def run(context: StageContext) -> Mapping[str, JsonValue]:
-    """
-    Train, going on from the last training state in the workspace if there is one.
+    """Train, going on from the last training state in the workspace if there is one.
 
     Raises:
         InputError: when label space and data set have other classes, or the pretrained weights do not fit.
-
     """
     params: TrainParams = context.params
     split = read_split(context.inputs["dataset"], "train")
@@ -79,7 +77,12 @@ def _network_config(params: TrainParams, label_space: Artifact, split: Split) ->
     network: dict[str, Any] = copy.deepcopy(params.network())
     properties = label_space.table("properties.parquet")
     width = len(properties["centre"][0])
-    network["label_space"] |= {"properties": len(properties), "classes": len(split.classes), "width": width}
+    network["label_space"] |= {
+        "properties": len(properties),
+        "classes": len(split.classes),
+        "width": width,
+        "contrast": params.contrast,
+    }
     for head in ("decode_head", "auxiliary_head"):
         network[head]["num_classes"] = width
     return network
@@ -87,7 +90,6 @@ def _network_config(params: TrainParams, label_space: Artifact, split: Split) ->
 
 def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
     segmentor: PropertySegmentor = build_segmentor(dict(copy.deepcopy(network)))
-    segmentor.init_weights()
     if params.pretrained is not None:
         try:
             report = load_pretrained_vit(segmentor.backbone, read_weights(params.pretrained))
@@ -98,7 +100,8 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
     segmentor.label_space.assign(centres, class_matrix)
     segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
     segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
-    return segmentor.to(_device(params))
+    segmentor.to(_device(params))
+    return segmentor
 
 
 def _label_space_tensors(label_space: Artifact, classes: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +112,7 @@ def _label_space_tensors(label_space: Artifact, classes: tuple[str, ...]) -> tup
         raise InputError(f"label space describes the classes {described}; the data set has {classes}")
     centres = np.stack(label_space.table("properties.parquet").to_pandas()["centre"].to_list())
     class_matrix = torch.zeros(len(classes), len(centres))
-    class_matrix[pairs["class_id"].to_numpy(), pairs["property_id"].to_numpy()] = 1
+    class_matrix[pairs["class_id"].to_list(), pairs["property_id"].to_list()] = 1
     return torch.from_numpy(centres), class_matrix
 
 
@@ -117,7 +120,8 @@ def class_weights(class_pixels: npt.NDArray[np.int64], power: float) -> npt.NDAr
     """Weight of a pixel of each class (N,): its share to minus `power`, scaled so that the mean pixel weighs 1."""
     share = class_pixels / class_pixels.sum()
     weights = np.where(share > 0, np.maximum(share, 1e-12) ** -power, 0.0)
-    return (weights / (weights * share).sum()).astype(np.float32)
+    normalised: npt.NDArray[np.float32] = (weights / (weights * share).sum()).astype(np.float32)
+    return normalised
 
 
 def _device(params: TrainParams) -> str:

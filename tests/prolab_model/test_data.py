@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from prolab_model.data import LabelRules, Sample, TrainingCrops, read_labels, training_pipeline
+from prolab_model.image_files import ImageFileError
 
 RULES = LabelRules(ignore_index=9, reduce_zero_label=False)
 
@@ -77,5 +78,5 @@ def test_label_rules_are_applied(samples: list[Sample]) -> None:
 
 def test_unreadable_label_map_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="broken.png: not a readable label map"):
+    with pytest.raises(ImageFileError, match=r"broken\.png: not a label map"):
         read_labels(tmp_path / "broken.png", RULES)

@@ -78,3 +78,15 @@ def test_wrong_shapes_and_classes_without_properties_are_refused() -> None:
         label_space.assign(torch.ones(3, 2), torch.ones(2, 2))
     with pytest.raises(ValueError, match=r"classes \[1\] have none"):
         label_space.assign(torch.ones(2, 3), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+
+
+def test_contrast_adds_cross_entropy_over_class_scores() -> None:
+    label_space = make_label_space()
+    embeddings = torch.randn(1, 8, 2, 2)
+    labels = torch.tensor([[[0, 1], [2, IGNORED]]])
+    without, _ = label_space.loss(embeddings, labels)
+    label_space.contrast = 0.5
+    with_contrast, _ = label_space.loss(embeddings, labels)
+    scores = label_space.class_scores(label_space.properties(label_space.similarities(embeddings)))
+    entropy = F.cross_entropy(scores / 0.05, labels, ignore_index=IGNORED)
+    torch.testing.assert_close(with_contrast, without + 0.5 * entropy)

@@ -57,7 +57,9 @@ def test_position_embedding_of_another_grid_is_resized() -> None:
 def test_weights_of_another_width_are_refused() -> None:
     weights = timm_weights()
     weights["blocks.0.attn.proj.weight"] = torch.zeros(32, 32)
-    with pytest.raises(ValueError, match=r"blocks.0.attn.proj.weight has shape \(32, 32\), the network needs \(24, 24\)"):
+    with pytest.raises(
+        ValueError, match=r"blocks.0.attn.proj.weight has shape \(32, 32\), the network needs \(24, 24\)"
+    ):
         load_pretrained_vit(make_backbone(), weights)
 
 
@@ -85,13 +87,13 @@ def test_code_in_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     torch.save({"weights": Payload()}, tmp_path / "weights.pth")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         read_weights(tmp_path / "weights.pth")
     assert not (tmp_path / "ran").exists()
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no file .*absent.pth"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*absent\.pth"):
         read_weights(tmp_path / "absent.pth")
 
 

@@ -48,7 +48,9 @@ def test_every_parameter_learns() -> None:
     )
     for interaction in backbone.interactions:  # it starts at zero, and so would what lies behind it
         torch.nn.init.ones_(interaction.injector.gamma)
-    sum(level.square().mean() * (1 + index) for index, level in enumerate(backbone(torch.randn(2, 3, 64, 64)))).backward()
+    sum(
+        level.square().mean() * (1 + index) for index, level in enumerate(backbone(torch.randn(2, 3, 64, 64)))
+    ).backward()
     without = [name for name, parameter in backbone.named_parameters() if parameter.grad is None]
     assert without == []
 
