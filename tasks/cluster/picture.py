@@ -60,7 +60,7 @@ def draw_class_properties(
         handles=handles, title="property of", ncols=len(handles), loc="upper left", bbox_to_anchor=(0, 0),
         frameon=False, fontsize=8, title_fontsize=8, alignment="left",
     )  # fmt: skip
-    figure.savefig(path, dpi=110, facecolor="white")
+    figure.savefig(path, dpi=110, facecolor="white", bbox_inches="tight", pad_inches=0.2)
 
 
 def _similar_side_by_side(matrix: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from functools import cached_property
 from typing import cast
@@ -44,11 +45,13 @@ class LlamaCppProvider:
 
     @cached_property
     def _llama(self) -> Llama:
+        # Given for both: the library reads prompts with all processors, which crawls when another program wants one.
+        threads = self._params.threads or max(1, (os.cpu_count() or 1) // 2)
         return Llama(
             str(self._model.fetch()),
             n_ctx=self._params.context,
-            n_threads=self._params.threads,
-            n_threads_batch=self._params.threads,
+            n_threads=threads,
+            n_threads_batch=threads,
             n_gpu_layers=self._params.gpu_layers,
             verbose=False,
         )
