@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.kinds import CHECKPOINT, DATASET, EVALUATION
+from tasks.sources import NETWORK
 from tasks.stage import Runtime, Stage, StageParams
 
 
@@ -32,6 +33,6 @@ STAGE = Stage(
     output=EVALUATION,
     function="tasks.evaluate.run:run",
     # The network's code decides the predictions as much as the weights do.
-    sources=("tasks.evaluate", "tasks.dataset", "prolab_model", "ops"),
+    sources=("tasks.evaluate", "prolab_model.metrics", "prolab_model.predictor", *NETWORK),
     description="Predict every photo of a split, measure classes and properties, and write the report",
 )

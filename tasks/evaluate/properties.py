@@ -16,7 +16,8 @@ import numpy.typing as npt
 from prolab_model.dataset_config import IGNORED
 
 BINS = 256
-_FIRST_FIRING_BIN = BINS // 2
+# The bin that begins at one half, counted from the strongest.
+_LAST_FIRING_BIN = BINS // 2 - 1
 
 Floats = npt.NDArray[np.floating]
 
@@ -88,15 +89,12 @@ class PropertyHistogram:
         # A threshold at which nothing fires adds no recall.
         gain = np.diff(recall, axis=1, prepend=0)
         return PropertyScores(
-            precision=precision[:, _FIRST_FIRING_BIN_FROM_STRONGEST],
-            recall=recall[:, _FIRST_FIRING_BIN_FROM_STRONGEST],
+            precision=precision[:, _LAST_FIRING_BIN],
+            recall=recall[:, _LAST_FIRING_BIN],
             average_precision=(gain * np.where(fired > 0, precision, 0)).sum(axis=1),
             prevalence=prevalence,
             pixels=owned,
         )
-
-
-_FIRST_FIRING_BIN_FROM_STRONGEST = BINS - 1 - _FIRST_FIRING_BIN
 
 
 def _from_strongest(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
