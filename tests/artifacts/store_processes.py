@@ -1,0 +1,73 @@
+"""What the tests let run in processes of its own: builds that are killed, that race, that hold a version."""
+
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from thing import recipe, writer
+
+from artifacts import Store
+
+_FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}
+
+
+def build_without_end(root: Path, first: int) -> None:
+    """Build one thing after the other, until killed."""
+    store = Store(root)
+    while True:
+        store.build(recipe(first), writer([first]))
+        first += 1
+
+
+def build_and_die(root: Path, operation: int, *, force: bool) -> None:
+    """Build, and be killed just before the given file operation in the store."""
+    operations = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal operations
+        if event in _FILE_OPERATIONS and str(arguments[0]).startswith(str(root)):
+            operations += 1
+            if operations == operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    Store(root).build(recipe(), writer(), force=force)
+
+
+def build_when_told(root: Path, log: Path, start: Connection, result: Connection) -> None:
+    """Wait for the word, build slowly, and say what came of it; what is built is written down in `log`."""
+    store = Store(root)
+
+    def write(folder: Path) -> dict[str, int]:
+        with log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.3)
+        return writer()(folder)
+
+    start.recv()
+    artifact, hit = store.build(recipe(), write)
+    result.send((artifact.version, hit))
+
+
+def build_slowly(root: Path, ready: Connection) -> None:
+    """Say when the lock is held and the workspace in use, and go on for ever."""
+    store = Store(root)
+
+    def write(folder: Path) -> dict[str, int]:
+        (store.workspace(recipe()) / "half").write_text("done")
+        (folder / "half").write_text("done")
+        ready.send(None)
+        time.sleep(600)
+        return {}
+
+    store.build(recipe(), write)
+
+
+def hold(root: Path, reference: str, ready: Connection) -> None:
+    """Hold a handle on a version for ever."""
+    artifact = Store(root).resolve(reference)
+    ready.send(artifact.version)
+    time.sleep(600)
