@@ -13,13 +13,13 @@ from artifacts.canonical import json_hash
 from artifacts.errors import StoreError
 from artifacts.hashing import file_hash
 
-_COMPILED_SUFFIXES = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".inc")
+_OTHER_SOURCES = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".inc", ".html", ".css", ".js", ".md", ".yaml")
 
 
 def code_fingerprint(sources: Sequence[str]) -> str:
     """Hash the code of packages and modules, named as in `import`, without importing them.
 
-    A package counts with every module below it, and with its C++ and CUDA sources, by their bytes.
+    A package counts with every module below it, and with its C++ and CUDA sources and its templates, by their bytes.
 
     Returns:
         64 hexadecimal digits.
@@ -40,7 +40,7 @@ def _files(source: str) -> Iterator[tuple[str, Path]]:
         return
     for folder in map(Path, spec.submodule_search_locations):
         for path in sorted(folder.rglob("*")):
-            if path.suffix == ".py" or path.suffix in _COMPILED_SUFFIXES:
+            if path.suffix == ".py" or path.suffix in _OTHER_SOURCES:
                 yield f"{source}/{path.relative_to(folder).as_posix()}", path
 
 

@@ -15,6 +15,7 @@ from prolab_model.checkpoint import ModelCard, load_model
 from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import Split, read_split
+from tasks.device import choose_device
 from tasks.errors import InputError
 from tasks.evaluate import EvaluateParams
 from tasks.evaluate.baseline import constant_prediction
@@ -78,9 +79,7 @@ def _require_same_classes(card: ModelCard, split: Split) -> None:
 
 
 def _predictor(segmentor: PropertySegmentor, card: ModelCard, params: EvaluateParams) -> Predictor:
-    device = params.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(params.device, "evaluate.device")
     autocast = torch.bfloat16 if params.precision == "bfloat16" else None
     return Predictor(segmentor, card.test_scale, device, autocast)
 

@@ -11,6 +11,7 @@ from artifacts import FileHashes
 from prolab_model.config_file import ConfigError, read_config
 from tasks.errors import InputError
 from tasks.kinds import CHECKPOINT, DATASET, LABEL_SPACE
+from tasks.sources import NETWORK
 from tasks.stage import Runtime, Stage, StageParams
 
 ConfigValues = dict[str, JsonValue]
@@ -101,6 +102,7 @@ STAGE = Stage(
     inputs={"dataset": DATASET, "label_space": LABEL_SPACE},
     output=CHECKPOINT,
     function="tasks.train.run:run",
-    sources=("tasks.train", "tasks.dataset", "prolab_model", "ops"),
+    # Not the report: another wording is no reason to train again.
+    sources=("tasks.train.run", "tasks.train.hooks", "prolab_model.optimizer", "prolab_model.pretrained", *NETWORK),
     description="Train the network to predict the properties of every pixel",
 )

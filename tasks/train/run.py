@@ -26,6 +26,7 @@ from prolab_model.optimizer import layer_decay_groups
 from prolab_model.pretrained import load_pretrained_vit, read_weights
 from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import Split, read_split
+from tasks.device import choose_device
 from tasks.errors import InputError
 from tasks.progress import ProgressBar
 from tasks.stage import StageContext
@@ -48,7 +49,9 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     split = read_split(context.inputs["dataset"], "train")
     torch.manual_seed(params.seed)
     network = _network_config(params, context.inputs["label_space"], split)
+    device = choose_device(params.device, "train.device")
     segmentor = _build(network, params, context.inputs["label_space"], split)
+    segmentor.to(device)
     curve = CurveHook(params.log_every)
     with context.progress.bar("train", total=params.max_iters, unit="iterations") as bar:
         runner = _runner(segmentor, params, curve, context.workspace, bar)
@@ -100,7 +103,6 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
     segmentor.label_space.assign(centres, class_matrix)
     segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
     segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
-    segmentor.to(_device(params))
     return segmentor
 
 
@@ -124,12 +126,6 @@ def class_weights(class_pixels: npt.NDArray[np.int64], power: float) -> npt.NDAr
     return normalised
 
 
-def _device(params: TrainParams) -> str:
-    if params.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return params.device
-
-
 def _runner(
     segmentor: PropertySegmentor, params: TrainParams, curve: CurveHook, workspace: Path, bar: ProgressBar
 ) -> IterBasedRunner:
@@ -142,7 +138,7 @@ def _runner(
         depth=len(segmentor.backbone.blocks),
     )
     runner = IterBasedRunner(
-        MMDataParallel(segmentor, device_ids=[0] if _device(params) == "cuda" else None),
+        MMDataParallel(segmentor, device_ids=[0] if segmentor.class_weights.is_cuda else None),
         optimizer=torch.optim.AdamW(groups),
         logger=logging.getLogger("prolab_model.runner"),
         max_iters=params.max_iters,
