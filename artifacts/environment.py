@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.metadata import version
 
 from artifacts.manifest import Environment
 
-_PACKAGES = (
-    "FlagEmbedding",
-    "llama_cpp",
-    "mmcv",
-    "mmseg",
-    "numpy",
-    "openai",
-    "pyarrow",
-    "scipy",
-    "sentence_transformers",
-    "sklearn",
-    "torch",
-    "transformers",
-)
+_MODULES = {
+    "FlagEmbedding": "FlagEmbedding",
+    "llama-cpp-python": "llama_cpp",
+    "mmcv-full": "mmcv",
+    "mmsegmentation": "mmseg",
+    "numpy": "numpy",
+    "openai": "openai",
+    "pyarrow": "pyarrow",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "sentence-transformers": "sentence_transformers",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+"""The module that shows, by being loaded, that a package is in use."""
 
 
 def environment() -> Environment:
@@ -28,5 +30,5 @@ def environment() -> Environment:
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
-        packages={name: str(sys.modules[name].__version__) for name in _PACKAGES if name in sys.modules},
+        packages={package: version(package) for package, module in _MODULES.items() if module in sys.modules},
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from tasks.errors import InputError
-
-DeviceName = Literal["auto", "cpu", "cuda"]
+from tasks.stage import DeviceName
 
 
 def choose_device(name: DeviceName, parameter: str) -> str:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.fields import FieldInfo
@@ -26,6 +26,10 @@ class _RuntimeMarker:
 T = TypeVar("T")
 Runtime = Annotated[T, _RuntimeMarker()]
 """`Runtime[int]`: a parameter that is recorded and is no part of the artifact's key (device, worker count, path)."""
+
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""Where a network runs; "auto" is the GPU where there is one."""
 
 
 class StageParams(BaseModel):

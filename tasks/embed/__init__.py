@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from artifacts import FileHashes
 from tasks.kinds import DESCRIPTIONS, EMBEDDINGS
 from tasks.models import parse_model
-from tasks.stage import Runtime, Stage, StageParams
+from tasks.stage import DeviceName, Runtime, Stage, StageParams
 
 
 class EmbedParams(StageParams):
@@ -26,7 +26,7 @@ class EmbedParams(StageParams):
     lower_case: bool = True
     normalize: bool = True
     batch_size: Runtime[int] = Field(default=64, ge=1)
-    device: Runtime[str] = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
+    device: Runtime[DeviceName] = "auto"
 
     def external(self, hashes: FileHashes) -> dict[str, JsonValue]:
         """Identity of the encoder."""

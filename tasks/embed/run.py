@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from pydantic import JsonValue
 from transformers.utils.logging import disable_progress_bar
 
 from artifacts import FileHashes
+from tasks.device import choose_device
 from tasks.embed import EmbedParams
 from tasks.markdown import table
 from tasks.models import HubModel, PathModel, parse_model
@@ -78,9 +78,7 @@ def encode_unique(texts: Sequence[str], encoder: Encoder, batch_size: int, progr
 
 def _open_encoder(params: EmbedParams, folder: Path) -> Encoder:
     disable_progress_bar()  # type: ignore[no-untyped-call]  # the library leaves it without types
-    device = params.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(params.device, "embed.device")
     # Imported here because either library takes seconds to import, and only one is used.
     if params.backend == "flag_embedding":
         from tasks.embed.flag_embedding_encoder import FlagEmbeddingEncoder

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tasks.kinds import CHECKPOINT, DATASET, EVALUATION
 from tasks.sources import NETWORK
-from tasks.stage import Runtime, Stage, StageParams
+from tasks.stage import DeviceName, Runtime, Stage, StageParams
 
 
 class EvaluateParams(StageParams):
@@ -23,7 +23,7 @@ class EvaluateParams(StageParams):
 
     split: str = Field(default="val", min_length=1)
     precision: Literal["float32", "bfloat16"] = "float32"
-    device: Runtime[Literal["auto", "cpu", "cuda"]] = "auto"
+    device: Runtime[DeviceName] = "auto"
 
 
 STAGE = Stage(

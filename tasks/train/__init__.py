@@ -12,7 +12,7 @@ from prolab_model.config_file import ConfigError, read_config
 from tasks.errors import InputError
 from tasks.kinds import CHECKPOINT, DATASET, LABEL_SPACE
 from tasks.sources import NETWORK
-from tasks.stage import Runtime, Stage, StageParams
+from tasks.stage import DeviceName, Runtime, Stage, StageParams
 
 ConfigValues = dict[str, JsonValue]
 
@@ -63,7 +63,7 @@ class TrainParams(StageParams):
     contrast: float = Field(default=0.3, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0)
-    device: Runtime[Literal["auto", "cpu", "cuda"]] = "auto"
+    device: Runtime[DeviceName] = "auto"
     workers: Runtime[int] = Field(default=1, ge=0)
     save_every: Runtime[int] = Field(default=50, gt=0)
     log_every: int = Field(default=10, gt=0)
