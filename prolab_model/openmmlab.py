@@ -57,7 +57,7 @@ def _import_mmcv() -> None:
 _import_mmcv()
 
 from mmcv.parallel import MMDataParallel, collate  # noqa: E402
-from mmcv.runner import Hook, IterBasedRunner, save_checkpoint  # noqa: E402
+from mmcv.runner import Hook, IterBasedRunner  # noqa: E402
 from mmcv.utils import ConfigDict  # noqa: E402
 from mmseg.core.evaluation.metrics import total_area_to_metrics  # noqa: E402
 from mmseg.datasets.builder import PIPELINES  # noqa: E402
@@ -79,6 +79,5 @@ __all__ = [
     "RandomCrop",
     "build_segmentor",
     "collate",
-    "save_checkpoint",
     "total_area_to_metrics",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from prolab_model.openmmlab import Hook, IterBasedRunner, save_checkpoint
+from prolab_model.openmmlab import Hook, IterBasedRunner
 from tasks.progress import ProgressBar
 
 Point = tuple[int, str, float]
@@ -63,7 +63,12 @@ class TrainingStateHook(Hook):  # type: ignore[misc]
             return
         unfinished = self.path.with_suffix(".tmp")
         meta = {"iter": iteration, "epoch": 0, "random_state": torch.get_rng_state(), "curve": self.curve.state()}
-        save_checkpoint(runner.model, str(unfinished), optimizer=runner.optimizer, meta=meta)
+        state = {
+            "meta": meta,
+            "state_dict": runner.model.module.state_dict(),
+            "optimizer": runner.optimizer.state_dict(),
+        }
+        torch.save(state, unfinished)
         unfinished.replace(self.path)
 
     def resume(self, runner: IterBasedRunner) -> None:

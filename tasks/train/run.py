@@ -171,6 +171,8 @@ def _loader(params: TrainParams, split: Split, first_iteration: int) -> DataLoad
         num_workers=params.workers,
         collate_fn=partial(collate, samples_per_gpu=params.batch_size),
         worker_init_fn=_one_thread,
+        # The loader draws a number when it starts: from its own source, so that a resumed run's dropout is not shifted.
+        generator=torch.Generator(),
     )
 
 

@@ -14,7 +14,15 @@ from tasks.stage import Stage
 STAGES = [module.STAGE for module in (index, describe, embed, cluster, train, evaluate)]
 
 # These decide how a stage is run, checked and reported, and not what it makes.
-MACHINERY = {"tasks.device", "tasks.errors", "tasks.kinds", "tasks.markdown", "tasks.progress", "tasks.sources", "tasks.stage"}
+MACHINERY = {
+    "tasks.device",
+    "tasks.errors",
+    "tasks.kinds",
+    "tasks.markdown",
+    "tasks.progress",
+    "tasks.sources",
+    "tasks.stage",
+}
 
 
 def imported_modules(stage: Stage) -> set[str]:

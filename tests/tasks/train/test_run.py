@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from artifacts import Artifact, Store
+from prolab_model.checkpoint import load_model
+from tasks import train
+from tasks.errors import InputError
+from tasks.execution import run_stage
+from tasks.progress import Progress, SilentProgress
+from tasks.train import TrainParams
+from tasks.train.run import class_weights
+
+SETTINGS = {"max_iters": 12, "batch_size": 2, "crop_size": 64, "workers": 0, "learning_rate": 2e-3, "save_every": 4}
+
+
+class Killed(BaseException):
+    """Ends a stage as a signal would: no handler of ordinary errors sees it."""
+
+
+class KillingProgress(SilentProgress):
+    """Ends the work after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def bar(self, label: str, total: int, unit: str = "it") -> Any:
+        progress = super().bar(label, total, unit)
+        outer = self
+
+        class Bar:
+            def __enter__(self) -> Bar:
+                progress.__enter__()
+                return self
+
+            def __exit__(self, *error: Any) -> None:
+                progress.__exit__(*error)
+
+            def advance(self, count: int = 1, **figures: float | str) -> None:
+                outer.steps -= count
+                if outer.steps < 0:
+                    raise Killed
+
+        return Bar()
+
+
+def run(
+    store: Store,
+    model: Path,
+    dataset: Artifact,
+    label_space: Artifact,
+    progress: Progress | None = None,
+    **changed: Any,
+) -> Artifact:
+    params = TrainParams.model_validate({"model": model, **SETTINGS, **changed})
+    inputs = {"dataset": dataset, "label_space": label_space}
+    return run_stage(train.STAGE, params, inputs, store, progress or SilentProgress()).artifact
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store: Store, small_model: Path, dataset: Artifact, label_space: Artifact) -> Artifact:
+    return run(store, small_model, dataset, label_space)
+
+
+def test_the_network_learns_and_is_whole(checkpoint: Artifact, label_space: Artifact) -> None:
+    curve = checkpoint.table("metrics.parquet").to_pandas()
+    assert set(curve["name"]) == {"loss", "accuracy", "learning_rate"}
+    assert curve["iteration"].max() == 12
+    losses = curve[curve["name"] == "loss"]["value"].to_list()
+    assert losses[-1] < losses[0]
+    segmentor, card = load_model(checkpoint.path)
+    assert card.properties == ("green", "flat", "red", "wet")
+    assert card.classes[0] == "meadow"
+    centres = np.stack(label_space.table("properties.parquet").to_pandas()["centre"].to_list())
+    expected = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    np.testing.assert_allclose(segmentor.label_space.centres.numpy(), expected, rtol=1e-5)
+    assert segmentor.label_space.class_matrix.tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("killed_after", [5, 8, 11])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tmp_path: Path, small_model: Path, checkpoint: Artifact, dataset: Artifact, label_space: Artifact, killed_after: int
+) -> None:
+    """States are saved after 4, 8 and 12 steps; what follows is the same to the last bit."""
+    store = Store(tmp_path / "store")
+    with pytest.raises(Killed):
+        run(store, small_model, dataset, label_space, KillingProgress(killed_after))
+    assert store.list() == []
+    going_on = KillingProgress(12)  # the steps of the state at once, then the rest
+    resumed = run(store, small_model, dataset, label_space, going_on)
+    assert going_on.steps == 0
+    assert resumed.digest == checkpoint.digest
+
+
+def test_state_of_another_version_is_not_gone_on_from(
+    tmp_path: Path, small_model: Path, dataset: Artifact, label_space: Artifact
+) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(Killed):
+        run(store, small_model, dataset, label_space, KillingProgress(5))
+    steps = KillingProgress(100)
+    run(store, small_model, dataset, label_space, steps, seed=1, max_iters=4)
+    assert steps.steps == 96
+
+
+def test_pretrained_weights_are_part_of_the_key_by_content(
+    store: Store, small_model: Path, checkpoint: Artifact, dataset: Artifact, label_space: Artifact, tmp_path: Path
+) -> None:
+    from prolab_model.vit_adapter import ViTAdapter
+
+    torch.manual_seed(5)
+    backbone = ViTAdapter(48, 4, 3, [(0, 0), (1, 1), (2, 2), (3, 3)], 3, conv_inplanes=8)
+    weights = {name: value for name, value in backbone.state_dict().items() if name.startswith(("blocks", "patch_"))}
+    save_file(weights | {"pos_embed": torch.zeros(1, 197, 48)}, tmp_path / "vit.safetensors")
+    first = run(store, small_model, dataset, label_space, pretrained=tmp_path / "vit.safetensors", max_iters=2)
+    (tmp_path / "vit.safetensors").rename(tmp_path / "moved.safetensors")
+    moved = run(store, small_model, dataset, label_space, pretrained=tmp_path / "moved.safetensors", max_iters=2)
+    assert moved.version == first.version
+    assert first.digest != checkpoint.digest
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"pretrained": Path("absent.pth")}, "train.pretrained: no file absent.pth"),
+        ({"model": Path("absent.py")}, "train.model: .*absent.py"),
+        ({"device": "cuda"}, "train.device: cuda was asked for"),
+    ],
+    ids=["pretrained", "model", "device"],
+)
+def test_bad_input_is_named(
+    store: Store, small_model: Path, dataset: Artifact, label_space: Artifact, changed: dict[str, Any], message: str
+) -> None:
+    if "device" in changed and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match=message):
+        run(store, **{"model": small_model, "dataset": dataset, "label_space": label_space, "seed": 7, **changed})
+
+
+def test_weights_that_do_not_fit_are_named(
+    store: Store, small_model: Path, dataset: Artifact, label_space: Artifact, tmp_path: Path
+) -> None:
+    save_file({"layer1.weight": torch.zeros(3)}, tmp_path / "resnet.safetensors")
+    with pytest.raises(InputError, match=r"resnet\.safetensors: pretrained weights fit another network"):
+        run(store, small_model, dataset, label_space, pretrained=tmp_path / "resnet.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [({"crop_size": 100}, "crop_size"), ({"scale_range": (2.0, 1.0)}, "scale_range"), ({"lr": 1}, "lr")],
+    ids=["crop", "scale", "unknown"],
+)
+def test_wrong_parameters_are_refused_by_name(small_model: Path, changed: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValueError, match=key):
+        TrainParams.model_validate({"model": small_model, **SETTINGS, **changed})
+
+
+def test_class_weights_balance_by_the_power() -> None:
+    pixels = np.array([900, 100, 0])
+    np.testing.assert_allclose(class_weights(pixels, power=0.0), [1, 1, 0])
+    balanced = class_weights(pixels, power=1.0)
+    np.testing.assert_allclose(balanced * pixels / pixels.sum(), [0.5, 0.5, 0])
+    assert (class_weights(pixels, power=0.5) * pixels).sum() / pixels.sum() == pytest.approx(1.0)
