@@ -6,7 +6,6 @@ import ast
 import importlib.util
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from artifacts.canonical import json_hash
@@ -32,30 +31,29 @@ def code_fingerprint(sources: Sequence[str]) -> str:
 
 
 def _files(source: str) -> Iterator[tuple[str, Path]]:
-    spec = _find(source)
-    if spec.submodule_search_locations is None:
-        if spec.origin is None or not spec.origin.endswith(".py"):
-            raise StoreError(f"{source} is no Python source: it comes from {spec.origin}")
-        yield source, Path(spec.origin)
-        return
-    for folder in map(Path, spec.submodule_search_locations):
-        for path in sorted(folder.rglob("*")):
+    places = _places(source)
+    if not places:
+        raise StoreError(f"no module named {source!r}, which a stage names as a source of its code")
+    for place in places:
+        if place.is_file():
+            yield source, place
+        for path in sorted(place.rglob("*")):
             if path.suffix == ".py" or path.suffix in _OTHER_SOURCES:
-                yield f"{source}/{path.relative_to(folder).as_posix()}", path
+                yield f"{source}/{path.relative_to(place).as_posix()}", path
 
 
-def _find(source: str) -> ModuleSpec:
-    # find_spec of a dotted name would import its parents, so only the first part goes through it.
+def _places(source: str) -> list[Path]:
+    """The module's file, or the folder of the package; several folders for a namespace package."""
+    # find_spec of a dotted name would import the packages before the last dot, so it is given the first name only.
     top, *rest = source.split(".")
     spec = importlib.util.find_spec(top)
-    name = top
-    for part in rest:
-        name = f"{name}.{part}"
-        locations = spec.submodule_search_locations if spec else None
-        spec = PathFinder.find_spec(name, locations) if locations else None
     if spec is None:
-        raise StoreError(f"no module named {source!r}, which a stage names as a source of its code")
-    return spec
+        return []
+    if spec.submodule_search_locations is None:
+        return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") and not rest else []
+    paths = [Path(folder, *rest) for folder in spec.submodule_search_locations]
+    modules = [path.with_suffix(".py") for path in paths if path.with_suffix(".py").is_file()]
+    return modules or [path for path in paths if path.is_dir()]
 
 
 def _file_fingerprint(path: Path) -> str:
@@ -75,8 +73,8 @@ def _python_fingerprint(path: Path, modified: int, size: int) -> str:
 class _WithoutDocstrings(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        # `pass` stays in place of a docstring that is a whole body, and goes with those that are written.
         return None if is_text else node
 
+    # A body is a docstring, `pass` or both: all three do the same.
     def visit_Pass(self, node: ast.Pass) -> None:
         return None

@@ -1,6 +1,7 @@
 """What the tests let run in processes of its own: builds that are killed, that race, that hold a version."""
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -14,9 +15,10 @@ from artifacts import Store
 _FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}
 
 
-def build_without_end(root: Path, first: int) -> None:
-    """Build one thing after the other, until killed."""
+def build_without_end(root: Path, first: int, ready: Connection) -> None:
+    """Say so, and build one thing after the other, until killed."""
     store = Store(root)
+    ready.send(None)
     while True:
         store.build(recipe(first), writer([first]))
         first += 1
@@ -71,3 +73,17 @@ def hold(root: Path, reference: str, ready: Connection) -> None:
     artifact = Store(root).resolve(reference)
     ready.send(artifact.version)
     time.sleep(600)
+
+
+def build_with_small_files(root: Path, result: Connection) -> None:
+    """Build where no file can grow beyond 10,000 bytes, and say what came of it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    def write(folder: Path) -> dict[str, int]:
+        (folder / "big.bin").write_bytes(bytes(20_000))
+        return writer()(folder)
+
+    try:
+        result.send(repr(Store(root).build(recipe(), write)))
+    except Exception as error:
+        result.send(f"{type(error).__name__}: {error}")
