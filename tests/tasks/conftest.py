@@ -1,21 +1,16 @@
-"""A store, and a small data set of coloured squares in it, for the stages that read one."""
+"""A store, and the data set of coloured squares in it, for the stages that read one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from artifacts import Artifact, Store
 from tasks import index
 from tasks.execution import run_stage
 from tasks.progress import SilentProgress
-
-CLASSES = ("meadow", "a|b <script>alert(1)</script>", "pond")
-PALETTE = ((40, 160, 60), (200, 60, 50), (50, 90, 200))
-HEIGHT, WIDTH = 96, 128
+from tests.squares import draw_squares
 
 
 @pytest.fixture(scope="session")
@@ -25,33 +20,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five photos: two to train on and three to measure, the last of them without a label."""
     root = tmp_path_factory.mktemp("squares")
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 2), ("val", 3)):
-        for kind in ("images", "labels"):
-            (root / kind / split).mkdir(parents=True)
-        for number in range(count):
-            labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-            labels[20:50, 10:60] = 1
-            labels[60:90, 50 + 10 * number :] = 2
-            labels[:, :4] = 255
-            image = np.array([*PALETTE, *[(0, 0, 0)] * 253], np.uint8)[labels]
-            image = np.clip(image + generator.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
-            if split == "val" and number == 2:
-                labels[:] = 255
-            cv2.imwrite(str(root / "images" / split / f"{number}.png"), image[..., ::-1])
-            cv2.imwrite(str(root / "labels" / split / f"{number}.png"), labels)
+    draw_squares(root)
     return root
 
 
 @pytest.fixture(scope="session")
 def dataset(store: Store, data_root: Path) -> Artifact:
-    config = data_root / "squares.py"
-    folders = {
-        split: {"img_dir": f"images/{split}", "ann_dir": f"labels/{split}", "img_suffix": ".png"}
-        for split in ("train", "val")
-    }
-    config.write_text(f"classes = {CLASSES!r}\npalette = {PALETTE!r}\ndata = {folders!r}\n", encoding="utf-8")
-    params = index.IndexParams(config=config, root=data_root)
+    params = index.IndexParams(config=data_root / "squares.py", root=data_root)
     return run_stage(index.STAGE, params, {}, store, SilentProgress()).artifact

@@ -16,9 +16,8 @@ from artifacts import Artifact, Recipe, Store
 from prolab_model.checkpoint import ModelCard, save_model
 from prolab_model.openmmlab import build_segmentor
 from tasks.kinds import CHECKPOINT
+from tests.squares import CLASSES, PALETTE
 
-CLASSES = ("meadow", "a|b <script>alert(1)</script>", "pond")
-PALETTE = ((40, 160, 60), (200, 60, 50), (50, 90, 200))
 PROPERTIES = ("green & flat", "red", "blue", "wet")
 CLASS_MATRIX = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 1))
 NETWORK = {
