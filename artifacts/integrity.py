@@ -41,7 +41,8 @@ def check(folder: Path) -> list[Problem]:
     try:
         manifest = read_manifest(folder)
     except DamagedError as error:
-        return [Problem(kind, version, MANIFEST, str(error))]
+        collected = not folder.exists()
+        return [] if collected else [Problem(kind, version, MANIFEST, str(error))]
     found = [*_check_manifest(manifest, kind, version), *_check_files(folder, manifest)]
     return [Problem(kind, version, file, what) for file, what in found]
 

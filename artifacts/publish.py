@@ -104,6 +104,6 @@ def _move(layout: Layout, folder: Path, manifest: Manifest) -> Artifact:
             quarantine(layout, target)
         folder.replace(target)
         artifact = Artifact(target)
-    fsync(target.parent)
-    fsync(layout.artifacts)
+    for parent in (target.parent, layout.artifacts, layout.root):
+        fsync(parent)
     return artifact

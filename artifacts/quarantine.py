@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def quarantine(layout: Layout, folder: Path) -> None:
     """Move a version out of the store if it is (still) damaged. The caller holds the lock of its key."""
-    problems = check(folder) if folder.exists() else []
+    problems = check(folder)
     if not problems:
         return
     layout.quarantine.mkdir(exist_ok=True)

@@ -90,7 +90,7 @@ class Store:
         if artifact:
             self._set_latest(artifact)
             return Built(artifact, hit=True)
-        self._require_writable(f"to publish what {recipe.stage} makes")
+        self._require_writable(f"publish what {recipe.stage} makes")
         with full_disk_named(self.root), key_lock(self._layout.key_lock(recipe.key), recipe.stage):
             return self._build_locked(recipe, write, force=force)
 
@@ -206,7 +206,7 @@ class Store:
             StoreError: the name is no good for a tag.
 
         """
-        self._require_writable("to tag a version")
+        self._require_writable("tag a version")
         pointers.set_tag(self._layout, artifact.manifest, name)
 
     def untag(self, reference: str) -> None:
@@ -216,7 +216,7 @@ class Store:
             NotFoundError: there is no such tag.
 
         """
-        self._require_writable("to remove a tag")
+        self._require_writable("remove a tag")
         pointers.remove_tag(self._layout, reference)
 
     def tags(self) -> dict[str, str]:
@@ -231,12 +231,12 @@ class Store:
             dry_run: only say what would be deleted.
 
         """
-        self._require_writable("to collect garbage")
+        self._require_writable("collect garbage")
         return garbage.collect(self._layout, self._manifests, keep_latest=keep_latest, dry_run=dry_run)
 
     def _require_writable(self, purpose: str) -> None:
         if not self._layout.writable:
-            raise ReadOnlyError(f"the store {self.root} is read-only: no way {purpose}")
+            raise ReadOnlyError(f"the store {self.root} is read-only: cannot {purpose}")
 
     def workspace(self, recipe: Recipe) -> Path:
         """Folder in which an unfinished build keeps what the next one goes on from; gone once it is published.

@@ -70,9 +70,9 @@ def test_read_only_store_can_be_read(small_disk: Path) -> None:
     assert opened.verify() == []
     assert opened.resolve(artifact.reference) == artifact
     assert opened.build(recipe(1), writer()).hit
-    with pytest.raises(ReadOnlyError, match="is read-only: no way to publish what make makes"):
+    with pytest.raises(ReadOnlyError, match="is read-only: cannot publish what make makes"):
         opened.build(recipe(3), writer())
-    with pytest.raises(ReadOnlyError, match="is read-only: no way to tag"):
+    with pytest.raises(ReadOnlyError, match="is read-only: cannot tag"):
         opened.tag(artifact, "production")
 
 

@@ -14,7 +14,7 @@ from thing import recipe, writer
 
 from artifacts import Store
 
-_ROUNDS = 60
+_ROUNDS = 50
 
 
 def assert_sound(root: Path) -> None:
@@ -50,6 +50,7 @@ def test_killed_at_random_moments(tmp_path: Path, processes: ForkServerContext) 
     assert_sound(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("force", [False, True])
 def test_killed_before_each_file_operation(tmp_path: Path, processes: ForkServerContext, force: bool) -> None:
     for operation in itertools.count(1):
