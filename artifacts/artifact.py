@@ -22,7 +22,6 @@ class Artifact:
 
         Raises:
             DamagedError: its manifest is missing or unreadable.
-
         """
         try:
             self._lease = Lease(path / MANIFEST)
@@ -56,7 +55,6 @@ class Artifact:
 
         Raises:
             NotFoundError: the artifact has no file of this name.
-
         """
         if name not in self.manifest.files:
             raise NotFoundError(f"{self.reference} has no file {name!r}; it has {', '.join(self.manifest.files)}")
@@ -67,7 +65,6 @@ class Artifact:
 
         Raises:
             NotFoundError: the artifact has no file of this name.
-
         """
         # pyarrow takes a third of a second to import, which a listing must not pay.
         import pyarrow.parquet

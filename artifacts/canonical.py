@@ -20,7 +20,6 @@ def plain(value: object, where: str) -> JSON:
 
     Raises:
         ValidationError: something in it is not JSON; `where` and the path below it are named.
-
     """
     match value:
         case None | bool():

@@ -29,7 +29,6 @@ class Change:
     Attributes:
         part: what differs, by dotted path.
         before, after: the two values, or `ABSENT`.
-
     """
 
     part: str
@@ -50,7 +49,6 @@ class Explanation:
         hit: an intact artifact with the recipe's key exists.
         version: the version that is hit, or on a miss the version that `reasons` compare with, if there is one.
         reasons: on a miss, one line for each part of the key that differs; empty on a hit.
-
     """
 
     hit: bool

@@ -35,7 +35,6 @@ class FileHashes:
 
         Raises:
             FileNotFoundError: there is nothing at `path`.
-
         """
         path = Path(path).absolute()
         new: dict[str, tuple[_State, str]] = {}

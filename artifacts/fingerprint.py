@@ -25,7 +25,6 @@ def code_fingerprint(sources: Sequence[str]) -> str:
 
     Raises:
         StoreError: a name is no module.
-
     """
     return json_hash({name: _file_fingerprint(path) for source in sources for name, path in _files(source)})
 

@@ -31,7 +31,6 @@ class Garbage:
         path: the folder or file.
         what: what it is: `kind:version`, or a few words.
         bytes: the room that it takes.
-
     """
 
     path: Path

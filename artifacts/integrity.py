@@ -23,7 +23,6 @@ class Problem:
         version: its version.
         file: path of the file in the artifact's folder.
         what: what is wrong with it.
-
     """
 
     kind: str

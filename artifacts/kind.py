@@ -21,7 +21,6 @@ class Kind:
         files: other files that must exist.
         content: the tables and files that later stages depend on; the digest is over these only.
         version: raise it when tables or files change: the keys change with it.
-
     """
 
     name: str

@@ -43,7 +43,6 @@ class Layout:
 
         Raises:
             FormatError: the store was written in a newer format, or the folder holds something else.
-
         """
         marker = self.root / "store.json"
         if not marker.exists():

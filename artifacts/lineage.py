@@ -17,7 +17,6 @@ class Lineage:
         version: the version.
         manifest: its manifest; None when the version is no longer in the store.
         inputs: lineage of each input, by input name.
-
     """
 
     kind: str

@@ -54,7 +54,6 @@ class Manifest(_Record):
         peak_memory_bytes: highest resident size of the process and its children while the stage ran.
         files: every file of the artifact but the manifest, by path with forward slashes.
         checksum: hash of all other fields.
-
     """
 
     format: int
@@ -123,7 +122,6 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DamagedError: it is missing, or is not a manifest.
         FormatError: it was written in a newer format.
-
     """
     path = folder / MANIFEST
     try:

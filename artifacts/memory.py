@@ -16,7 +16,6 @@ class PeakMemory:
 
     Attributes:
         bytes: the highest sum seen. Shorter peaks than the interval of 0.2 s can be missed.
-
     """
 
     def __init__(self) -> None:

@@ -27,7 +27,6 @@ def resolve(layout: Layout, manifests: Manifests, reference: str) -> Path:
 
     Raises:
         NotFoundError: there is none, or more than one; the message lists what there is.
-
     """
     kind, _, name = reference.partition(":")
     versions = layout.versions(kind) if kind in layout.kinds() else {}
@@ -75,7 +74,6 @@ def set_tag(layout: Layout, manifest: Manifest, name: str) -> None:
 
     Raises:
         StoreError: the name is no good for a tag.
-
     """
     if not _TAG.fullmatch(name) or _VERSION.fullmatch(name) or name == LATEST:
         raise StoreError(
@@ -90,7 +88,6 @@ def remove_tag(layout: Layout, reference: str) -> None:
 
     Raises:
         NotFoundError: there is no such tag.
-
     """
     existing = tags(layout)
     if reference not in existing:

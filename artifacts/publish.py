@@ -36,7 +36,6 @@ def publish(layout: Layout, recipe: Recipe, write: Writer) -> Artifact:
     Raises:
         ValidationError: what `write` wrote or returned is not what the kind declares.
         FullDiskError: the disk ran full; nothing is left behind.
-
     """
     folder = layout.temporary / recipe.key
     shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed

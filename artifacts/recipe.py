@@ -27,7 +27,6 @@ class Recipe:
         inputs: input artifacts by name; only their digests enter the key.
         external: state of files outside the store that decide the output.
         recorded: what the manifest keeps beside that and the key does not depend on.
-
     """
 
     stage: str

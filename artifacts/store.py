@@ -42,7 +42,6 @@ class Store:
 
         Raises:
             FormatError: the store was written in a newer format, or the folder holds something else.
-
         """
         self._layout = Layout(Path(root).absolute())
         self._layout.open()
@@ -84,7 +83,6 @@ class Store:
             ValidationError: what `write` wrote or returned is not what the kind declares.
             FullDiskError: the disk ran full.
             ReadOnlyError: the store cannot be written to.
-
         """
         artifact = None if force else self.find(recipe)
         if artifact:
@@ -141,7 +139,6 @@ class Store:
         Raises:
             NotFoundError: it names no artifact, or more than one; the message lists what there is.
             DamagedError: its files are not what was published.
-
         """
         artifact = self._open(reference)
         problems = check(artifact.path)
@@ -182,7 +179,6 @@ class Store:
 
         Raises:
             NotFoundError: a reference names no artifact.
-
         """
         if references is None:
             kinds = self._layout.kinds()
@@ -204,7 +200,6 @@ class Store:
 
         Raises:
             StoreError: the name is no good for a tag.
-
         """
         self._require_writable("tag a version")
         pointers.set_tag(self._layout, artifact.manifest, name)
@@ -214,7 +209,6 @@ class Store:
 
         Raises:
             NotFoundError: there is no such tag.
-
         """
         self._require_writable("remove a tag")
         pointers.remove_tag(self._layout, reference)
@@ -229,7 +223,6 @@ class Store:
         Args:
             keep_latest: how many of the newest versions of each kind are kept in any case.
             dry_run: only say what would be deleted.
-
         """
         self._require_writable("collect garbage")
         return garbage.collect(self._layout, self._manifests, keep_latest=keep_latest, dry_run=dry_run)

@@ -18,7 +18,6 @@ def file_names(folder: Path) -> list[str]:
 
     Raises:
         ValidationError: one of them is a link or not a plain file, or takes the manifest's name.
-
     """
     names = []
     for parent, folders, files in os.walk(folder):
@@ -37,7 +36,6 @@ def validate(kind: Kind, folder: Path) -> None:
 
     Raises:
         ValidationError: what is missing or different, by file and column.
-
     """
     missing = [name for name in (*kind.tables, *kind.files) if not (folder / name).is_file()]
     if missing:

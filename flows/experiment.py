@@ -67,7 +67,6 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
     Raises:
         InputError: naming the file, the key, the value and what is accepted.
-
     """
     settings = read_settings(path, overrides)
     for section in Experiment.stages:

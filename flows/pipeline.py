@@ -33,7 +33,6 @@ def prolab_pipeline(
         overrides: settings such as `train.max_iters=200`.
         store: the store's folder.
         selection: which stages to run, force and pin.
-
     """
     try:
         artifacts = Store(store)

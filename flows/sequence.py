@@ -35,7 +35,6 @@ class Selection:
         only: run this stage; those that it depends on must have run.
         force: stages that run although the store has what they would make.
         pins: version or tag to use, by stage that is not to run.
-
     """
 
     first: str | None = None
@@ -65,7 +64,6 @@ class Forecast:
     Attributes:
         artifact: what would be used of the store.
         reasons: which parts of the key changed, or what the stage waits for.
-
     """
 
     stage: str
@@ -86,7 +84,6 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
     Raises:
         InputError: the selection names no stage, or needs an artifact that is not there.
         NotFoundError: a pinned version does not exist.
-
     """
     outcomes: list[Outcome] = []
     artifacts: dict[str, Artifact] = {}
@@ -111,7 +108,6 @@ def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> 
     Raises:
         InputError: the selection names no stage.
         NotFoundError: a pinned version does not exist.
-
     """
     forecasts: list[Forecast] = []
     artifacts: dict[str, Artifact] = {}

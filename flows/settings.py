@@ -29,7 +29,6 @@ class Settings:
     Attributes:
         values: mappings, lists and scalars as in YAML.
         origins: file or override that set a key; it holds for the keys below, too, unless they have their own.
-
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +65,6 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
 
     Raises:
         InputError: a file is missing, is no YAML mapping or inherits from itself; an override is not KEY=VALUE.
-
     """
     settings = Settings()
     _lay_file(settings, _absolute_path(path, Path.cwd()), inheriting=())

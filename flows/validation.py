@@ -23,7 +23,6 @@ def validate_settings(settings: Settings, model: type[M], source: str) -> M:
 
     Raises:
         InputError: one line for each wrong key, with the place where it was set.
-
     """
     try:
         return model.model_validate(settings.values)

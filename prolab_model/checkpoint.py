@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 
-from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.segmentor import PropertySegmentor
 

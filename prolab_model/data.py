@@ -76,7 +76,7 @@ class LoadTrainingLabels:
 
 
 @PIPELINES.register_module()
-class ClassCrop(RandomCrop):  # type: ignore[misc]  # mmsegmentation has no types
+class ClassCrop(RandomCrop):
     """Pipeline step: a crop that holds a pixel of `results["wanted_class"]`, or a random one where none is wanted."""
 
     def get_crop_bbox(self, img: np.ndarray) -> tuple[int, int, int, int]:

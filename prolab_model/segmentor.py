@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prolab_model import vit_adapter  # noqa: F401  # registers the backbone that configs name
 from prolab_model.label_space import PropertyLabelSpace
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
 
@@ -17,7 +18,7 @@ Config = Mapping[str, Any]
 
 
 @SEGMENTORS.register_module()
-class PropertySegmentor(EncoderDecoder):  # type: ignore[misc]  # mmsegmentation has no types
+class PropertySegmentor(EncoderDecoder):
     """Predicts an embedding for every pixel; the label space turns it into properties and classes.
 
     The heads are mmsegmentation's own: their `num_classes` is the width of the embeddings.

@@ -25,7 +25,6 @@ class StageResult:
         hit: the store had the artifact, and nothing ran.
         seconds: wall time, that of the look into the store included.
         peak_memory_bytes: highest resident size while the stage ran; None on a hit.
-
     """
 
     stage: str
@@ -41,7 +40,6 @@ def plan_stage(stage: Stage, params: StageParams, inputs: Mapping[str, Artifact]
     Raises:
         InputError: a file outside the store that the parameters name is missing or wrong.
         TypeError: the inputs are not those that the stage declares.
-
     """
     expected = {name: kind.name for name, kind in stage.inputs.items()}
     given = {name: artifact.kind for name, artifact in inputs.items()}
@@ -72,7 +70,6 @@ def run_stage(
     Raises:
         InputError: what a user gave is wrong.
         StoreError: the store cannot take the artifact.
-
     """
     started = time.perf_counter()
     recipe = plan_stage(stage, params, inputs, store)

@@ -51,7 +51,6 @@ class PackageModel:
 
         Raises:
             InputError: the package is not installed, or a file is not the pinned one.
-
         """
         spec = importlib.util.find_spec(self.module)
         if spec is None or spec.origin is None:
@@ -79,7 +78,6 @@ class PathModel:
 
         Raises:
             InputError: nothing is there.
-
         """
         if not self.path.exists():
             raise InputError(f"No model at {self.path}: expected a GGUF file or a folder with a model's files")
@@ -103,7 +101,6 @@ class HubModel:
 
         Raises:
             InputError: the hub does not have it, or cannot be reached and the cache does not have it.
-
         """
         # Imported here because the hub's client is slow to import and planning only asks for identities.
         from huggingface_hub import hf_hub_download, snapshot_download
@@ -156,7 +153,6 @@ def parse_model(reference: str) -> Model:
 
     Raises:
         InputError: the reference has none of the forms, or names an unknown package.
-
     """
     if reference.startswith("package:"):
         return _package_model(reference.removeprefix("package:"))

@@ -33,7 +33,6 @@ def draw_street_scenes(root: Path) -> None:
 
     Raises:
         FileExistsError: `root` holds something else.
-
     """
     if _holds(root, VERSION):
         return

@@ -105,7 +105,6 @@ def draw_scene(seed: int, size: tuple[int, int] = (256, 192)) -> tuple[npt.NDArr
 
     Returns:
         The picture (H, W, 3) RGB and the classes of its pixels (H, W), numbered as in `Label`.
-
     """
     dice = Dice(seed)
     canvas = Canvas(_camera(dice, size), _light(dice))

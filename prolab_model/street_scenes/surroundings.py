@@ -42,7 +42,6 @@ class Ground:
         verges, pavements: widths in metres, left and right.
         slab: edge of the paving stones.
         crossing: depth of a zebra crossing, or None.
-
     """
 
     road: tuple[float, float]

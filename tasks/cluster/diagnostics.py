@@ -33,7 +33,6 @@ class Diagnostics(BaseModel):
         closest_classes: pairs with the most similar rows of the class matrix, closest first.
         properties_of_one_class: properties that a single class has.
         properties_of_all_classes: properties that every class has: they tell nothing apart.
-
     """
 
     inertia: float

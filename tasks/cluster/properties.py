@@ -22,7 +22,6 @@ class Clusters:
         members: cluster of each description (M,).
         distances: Euclidean distance of each description to its centre (M,).
         inertia: sum of the squared distances.
-
     """
 
     centres: npt.NDArray[np.float32]
@@ -36,7 +35,6 @@ def cluster(vectors: npt.NDArray[np.float32], count: int, seed: int) -> Clusters
 
     Raises:
         InputError: there are fewer different vectors than clusters.
-
     """
     different = len(np.unique(vectors, axis=0))
     if count > different:

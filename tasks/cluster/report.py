@@ -18,7 +18,6 @@ def report(diagnostics: Diagnostics, properties: Sequence[str], members: Sequenc
         properties: names of the K properties.
         members: descriptions of each property, as "class: text".
         picture: file name of the picture.
-
     """
     classes = diagnostics.properties_per_class
     mean = sum(classes.values()) / len(classes)

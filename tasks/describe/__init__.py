@@ -64,7 +64,6 @@ class DescriptorFile(StageParams):
 
         Raises:
             InputError: there is no such file.
-
         """
         if not self.path.is_file():
             raise InputError(f"describe.provider.path: no descriptor file at {self.path}")

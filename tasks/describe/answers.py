@@ -29,7 +29,6 @@ class Question:
         user: the user message.
         seed: seed of the sampling.
         temperature: temperature of the sampling.
-
     """
 
     category: str
@@ -48,7 +47,6 @@ class Answer(BaseModel):
         prompt_tokens: tokens of the question, 0 where the server does not say.
         completion_tokens: tokens of the answer, 0 where the server does not say.
         seconds: time from question to answer.
-
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,7 +83,6 @@ class Provider(Protocol):
         Raises:
             InputError: the question can never be answered as it stands (no such model, key refused).
             ProviderError: no answer for a reason that may pass.
-
         """
 
 

@@ -19,7 +19,6 @@ def read_descriptors(path: Path, classes: Sequence[str]) -> list[Described]:
 
     Raises:
         InputError: the file cannot be read, lacks a class, or has a class without descriptions.
-
     """
     try:
         descriptors = _DESCRIPTORS.validate_json(path.read_bytes())

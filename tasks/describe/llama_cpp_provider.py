@@ -61,7 +61,6 @@ class LlamaCppProvider:
 
         Raises:
             InputError: prompt and answer do not fit into the context.
-
         """
         started = time.monotonic()
         # What an earlier question left in the model's memory changes the last bits of the next one.

@@ -37,7 +37,6 @@ class OpenAIProvider:
         Raises:
             InputError: the server refuses the request: key, model name or parameters.
             ProviderError: no answer after all repeats.
-
         """
         started = time.monotonic()
         try:

@@ -20,7 +20,6 @@ def parse_phrases(answer: str, *, cut_off: bool = False, line_limit: int | None 
         answer: the model's text.
         cut_off: the answer stopped in the middle; its last line is dropped.
         line_limit: length at which a grammar stopped a phrase, perhaps within a word: that last word is dropped.
-
     """
     lines = [line for line in answer.splitlines() if line.strip()]
     if cut_off:

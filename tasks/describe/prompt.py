@@ -35,7 +35,6 @@ def read_prompt(path: Path) -> Prompt:
 
     Raises:
         InputError: the file is missing, is not such a YAML file, or lacks `{category}`.
-
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

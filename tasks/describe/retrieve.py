@@ -48,7 +48,6 @@ class Retriever:
         temperature: temperature of the first attempt; further ones are asked at 0.7 at least.
         min_phrases: an answer with fewer phrases is asked for again.
         attempts: how often a class is asked about at most.
-
     """
 
     provider: Provider
@@ -64,7 +63,6 @@ class Retriever:
 
         Raises:
             InputError: a class has no usable answer; answers under way are waited for and kept.
-
         """
         pool = ThreadPoolExecutor(self.provider.concurrency, thread_name_prefix="describe")
         try:
@@ -81,7 +79,6 @@ class Retriever:
 
         Raises:
             InputError: none of the attempts has.
-
         """
         responses: list[Response] = []
         for attempt in range(self.attempts):

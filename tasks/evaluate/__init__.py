@@ -18,7 +18,6 @@ class EvaluateParams(StageParams):
         split: name of the split whose photos are predicted.
         precision: arithmetic of the network; bfloat16 is about twice as fast where the processor has it.
         device: "auto" takes the GPU where there is one.
-
     """
 
     split: str = Field(default="val", min_length=1)

@@ -24,7 +24,6 @@ def constant_prediction(train_pixels: npt.NDArray[np.int64], confusion: npt.NDAr
     Args:
         train_pixels: pixels of each class in the train split (N,).
         confusion: (N, N) of the split that is measured; only its labels (rows) count.
-
     """
     class_id = int(train_pixels.argmax())
     constant = np.zeros_like(confusion)

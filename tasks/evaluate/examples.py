@@ -31,7 +31,6 @@ class PixelExplanation:
         label: class id.
         ranking: class ids from the highest score, and their scores (cosines).
         strongest: property ids from the highest strength, and their strengths.
-
     """
 
     x: float
@@ -52,7 +51,6 @@ class Example:
         telling_property: id of the property whose map follows the labels most closely.
         telling_strength: its strength (h, w).
         pixels: one in each of the largest regions, and one in the largest mistake.
-
     """
 
     rank: str

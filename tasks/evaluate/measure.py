@@ -34,7 +34,6 @@ class Measurement:
         confusion: pixels by label (rows) and prediction (columns), (N, N).
         properties: figures of the K properties.
         photos: figures of each photo, in the order of the split.
-
     """
 
     confusion: npt.NDArray[np.int64]
@@ -65,7 +64,6 @@ def measure(
 
     Raises:
         InputError: a photo is not the one that was indexed, or no pixel of any photo is labelled.
-
     """
     classes = len(class_matrix)
     total = np.zeros((classes, classes), np.int64)

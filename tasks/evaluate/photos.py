@@ -25,7 +25,6 @@ class Photo:
         name: path relative to the data set's root.
         image, label: absolute paths.
         image_hash, label_hash: blake3 of the files' bytes.
-
     """
 
     name: str
@@ -39,7 +38,6 @@ class Photo:
 
         Raises:
             InputError: a file has vanished or is not the one that was indexed.
-
         """
         content = _indexed_bytes(self.image, self.image_hash)
         _indexed_bytes(self.label, self.label_hash)

@@ -33,7 +33,6 @@ class PropertyScores:
         prevalence: share of the labelled pixels whose class has the property, which is the average
             precision of a blind guess.
         pixels: number of pixels whose class has the property, at the resolution of the property maps.
-
     """
 
     precision: npt.NDArray[np.float64]
@@ -60,7 +59,6 @@ class PropertyHistogram:
 
     Args:
         class_matrix: (N, K), which class has which property.
-
     """
 
     def __init__(self, class_matrix: npt.NDArray[np.bool_]) -> None:

@@ -34,7 +34,6 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     Raises:
         InputError: the split does not exist, its files are not those that were indexed, or the checkpoint
             knows other classes than the data set.
-
     """
     params: EvaluateParams = context.params
     checkpoint, dataset = context.inputs["checkpoint"], context.inputs["dataset"]

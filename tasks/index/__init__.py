@@ -22,7 +22,6 @@ class IndexParams(StageParams):
     Attributes:
         config: a file in the manner of `configs/datasets/*.py`.
         root: the folder that holds the data set; without it, the configuration's `data_root`.
-
     """
 
     config: Runtime[Path]

@@ -28,7 +28,6 @@ def fingerprint(root: Path, config: DatasetConfig) -> str:
 
     Raises:
         InputError: a folder is missing.
-
     """
     require_folders(root, config)
     folders = {
@@ -53,7 +52,6 @@ def find_pairs(root: Path, config: DatasetConfig) -> tuple[list[Pair], list[str]
 
     Raises:
         InputError: a folder is missing.
-
     """
     require_folders(root, config)
     pairs: list[Pair] = []

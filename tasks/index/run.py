@@ -32,7 +32,6 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
 
     Raises:
         InputError: folders are missing, or files are; the message lists what is wrong with which file.
-
     """
     config: DatasetConfig = context.params.dataset_config()
     root: Path = context.params.dataset_root(config)

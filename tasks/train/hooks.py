@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ Point = tuple[int, str, float]
 FIGURES = {"loss": "loss", "decode.accuracy": "accuracy"}
 
 
-class CurveHook(Hook):  # type: ignore[misc]  # mmcv has no types
+class CurveHook(Hook):
     """Averages the losses of every `interval` iterations into points of the learning curve."""
 
     def __init__(self, interval: int) -> None:
@@ -39,16 +40,16 @@ class CurveHook(Hook):  # type: ignore[misc]  # mmcv has no types
         """The newest value of each figure."""
         return {name: round(value, 4) for _, name, value in self.points if name in FIGURES.values()}
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What `restore` needs to go on."""
         return {"points": self.points, "sums": self._sums, "count": self._count}
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.points, self._sums, self._count = state["points"], state["sums"], state["count"]  # type: ignore[assignment]
+        self.points, self._sums, self._count = state["points"], state["sums"], state["count"]
 
 
-class TrainingStateHook(Hook):  # type: ignore[misc]
+class TrainingStateHook(Hook):
     """Writes weights, optimizer, random state and curve every `interval` iterations and at the end, atomically."""
 
     def __init__(self, path: Path, interval: int, curve: CurveHook) -> None:
@@ -81,7 +82,7 @@ class TrainingStateHook(Hook):  # type: ignore[misc]
         self.curve.restore(meta["curve"])
 
 
-class ProgressHook(Hook):  # type: ignore[misc]
+class ProgressHook(Hook):
     """Shows iterations, loss and accuracy."""
 
     def __init__(self, bar: ProgressBar) -> None:

@@ -18,7 +18,6 @@ from pydantic import JsonValue
 from torch.utils.data import DataLoader, Subset
 
 from artifacts import Artifact
-from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
 from prolab_model.checkpoint import ModelCard, save_model
 from prolab_model.data import TrainingCrops, training_pipeline
 from prolab_model.openmmlab import IterBasedRunner, MMDataParallel, build_segmentor, collate

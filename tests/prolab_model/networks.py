@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.segmentor import PropertySegmentor
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from prolab_model import vit_adapter  # noqa: F401  # registers the backbone
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.segmentor import PropertySegmentor
 

@@ -19,7 +19,6 @@ class ChatServer:
         requests: bodies of all requests in the order of their arrival, those that met trouble included.
         keys: the Authorization header of each request.
         trouble: taken from the front, one for each request: an HTTP status to fail with, or "empty" for no choices.
-
     """
 
     def __init__(self, reply: Reply, delay: float = 0.0) -> None:
