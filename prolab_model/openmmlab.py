@@ -56,7 +56,6 @@ def _import_mmcv() -> None:
 
 _import_mmcv()
 
-from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch  # noqa: E402
 from mmcv.parallel import MMDataParallel, collate  # noqa: E402
 from mmcv.runner import Hook, IterBasedRunner  # noqa: E402
 from mmcv.utils import ConfigDict  # noqa: E402
@@ -80,6 +79,5 @@ __all__ = [
     "RandomCrop",
     "build_segmentor",
     "collate",
-    "multi_scale_deformable_attn_pytorch",
     "total_area_to_metrics",
 ]

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from ops import multi_scale_deformable_attention
+from prolab_model import openmmlab  # noqa: F401  # makes mmcv importable without its compiled operators
 from prolab_model.adapter import pixel_centres
-from prolab_model.openmmlab import multi_scale_deformable_attn_pytorch
+
+# isort: split
+from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
 CROP = 512
 SIZES = [(CROP // stride, CROP // stride) for stride in (8, 16, 32)]
