@@ -116,9 +116,10 @@ def _data_uri(path: Path) -> str:
     if width > _WIDEST_PICTURE:
         size = (_WIDEST_PICTURE, round(height * _WIDEST_PICTURE / width))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(path.suffix, picture)
-    kind = "png" if path.suffix == ".png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode()}"
+    # Plots are smaller as PNG, photos as JPEG; from about 2 MB on the dashboard shows nothing at all.
+    encoded = {kind: cv2.imencode(f".{kind}", picture)[1].tobytes() for kind in ("png", "jpeg")}
+    kind = min(encoded, key=lambda kind: len(encoded[kind]))
+    return f"data:image/{kind};base64,{base64.b64encode(encoded[kind]).decode()}"
 
 
 @contextmanager
