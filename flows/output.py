@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -38,13 +39,17 @@ def make_progress() -> Progress:
     return TerminalProgress(_events) if _events.is_terminal else PlainProgress(sys.stderr)
 
 
+class _PlainHandler(logging.StreamHandler[TextIO]):
+    """A class of its own, since mmcv silences every handler of the root logger that is a bare `StreamHandler`."""
+
+
 def show_log() -> None:
     """Write to stderr what our modules log from INFO on, and the warnings of all others."""
     handler: logging.Handler
     if _events.is_terminal:
         handler = RichHandler(console=_events, show_path=False, show_level=False, log_time_format="%H:%M:%S")
     else:
-        handler = logging.StreamHandler()
+        handler = _PlainHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for name in LOGGERS:
