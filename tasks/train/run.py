@@ -139,7 +139,7 @@ def _runner(
     runner = IterBasedRunner(
         MMDataParallel(segmentor, device_ids=[0] if segmentor.class_weights.is_cuda else None),
         optimizer=torch.optim.AdamW(groups),
-        logger=logging.getLogger("prolab_model.runner"),
+        logger=_quiet_logger(),
         max_iters=params.max_iters,
         meta={},
     )
@@ -155,6 +155,13 @@ def _runner(
     if runner.iter:
         log.info("going on from iteration %d of %d", runner.iter, params.max_iters)
     return runner
+
+
+def _quiet_logger() -> logging.Logger:
+    """What the runner says below a warning is of its hooks and of the host's name, which nobody asked for."""
+    logger = logging.getLogger("mmcv_runner")
+    logger.setLevel(logging.WARNING)
+    return logger
 
 
 def _loader(params: TrainParams, split: Split, first_iteration: int) -> DataLoader[Any]:
