@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console
+from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,15 @@ from tasks.progress import PlainProgress, Progress, TerminalProgress
 # Results go to stdout; what happens on the way goes to stderr.
 _results = Console()
 _events = Console(stderr=True)
+
+_STATE_STYLES = {
+    "Built": "green",
+    "Cached": "cyan",
+    "Pinned": "magenta",
+    "Runs": "yellow",
+    "Waits": "dim",
+    "Missing": "red",
+}
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -30,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell, style=_STATE_STYLES.get(cell, "")) for cell in row))
     _results.print(table)
 
 
@@ -47,7 +57,14 @@ def show_log() -> None:
     """Write to stderr what our modules log from INFO on, and the warnings of all others."""
     handler: logging.Handler
     if _events.is_terminal:
-        handler = RichHandler(console=_events, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        handler = RichHandler(
+            console=_events,
+            show_path=False,
+            show_level=False,
+            log_time_format="%H:%M:%S",
+            highlighter=NullHighlighter(),
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))
     else:
         handler = _PlainHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
