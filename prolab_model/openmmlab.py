@@ -56,15 +56,15 @@ def _import_mmcv() -> None:
 
 _import_mmcv()
 
-from mmcv.parallel import MMDataParallel, collate  # noqa: E402
-from mmcv.runner import Hook, IterBasedRunner  # noqa: E402
-from mmcv.utils import ConfigDict  # noqa: E402
-from mmseg.core.evaluation.metrics import total_area_to_metrics  # noqa: E402
-from mmseg.datasets.builder import PIPELINES  # noqa: E402
-from mmseg.datasets.pipelines import Compose, RandomCrop  # noqa: E402
-from mmseg.models import build_segmentor  # noqa: E402
-from mmseg.models.builder import BACKBONES, SEGMENTORS  # noqa: E402
-from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
+from mmcv.parallel import MMDataParallel, collate
+from mmcv.runner import Hook, IterBasedRunner
+from mmcv.utils import ConfigDict
+from mmseg.core.evaluation.metrics import total_area_to_metrics
+from mmseg.datasets.builder import PIPELINES
+from mmseg.datasets.pipelines import Compose, RandomCrop
+from mmseg.models import build_segmentor
+from mmseg.models.builder import BACKBONES, SEGMENTORS
+from mmseg.models.segmentors import EncoderDecoder
 
 __all__ = [
     "BACKBONES",
