@@ -2,12 +2,14 @@
 
 Kept are, of each kind, `latest` and the newest versions; whatever has a tag; whatever a running process
 holds a handle on; and everything that any of these was made of. The rest goes, with damaged versions and
-with the workspaces and temporary folders of builds that no process runs any more.
+the temporary folders of builds that no process runs any more. Their workspaces, from which an interrupted
+build goes on, stay for a week after they were last written to.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from artifacts.locks import collection_lock, is_leased, key_lock_if_free
 from artifacts.manifest import Manifest
 from artifacts.manifests import Manifests
 from artifacts.pointers import latest, tags
+
+WORKSPACE_SECONDS = 7 * 24 * 3600
+"""How long an interrupted build's workspace is kept: days of training may lie in it."""
 
 _RUBBISH = "rubbish-"
 
@@ -98,10 +103,17 @@ def _abandoned(layout: Layout, folder: Path, *, dry_run: bool) -> list[Garbage]:
     with key_lock_if_free(layout.key_lock(folder.name)) as free:
         if not free or not folder.exists():
             return []
-        item = _garbage(folder, "workspace" if folder.parent == layout.workspaces else "temporary folder")
+        is_workspace = folder.parent == layout.workspaces
+        if is_workspace and time.time() - _last_written(folder) < WORKSPACE_SECONDS:
+            return []
+        item = _garbage(folder, "workspace" if is_workspace else "temporary folder")
         if not dry_run:
             _discard(layout, folder)
         return [item]
+
+
+def _last_written(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
 
 
 def _garbage(path: Path, what: str) -> Garbage:

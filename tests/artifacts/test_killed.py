@@ -97,6 +97,10 @@ def test_collection_takes_what_killed_builds_left(store: Store, processes: ForkS
     process.kill()
     process.join()
 
+    assert [item.what for item in store.collect_garbage()] == ["temporary folder"], "the next build needs the workspace"
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    for path in (*store.root.glob("workspaces/*/*"), *store.root.glob("workspaces/*")):
+        os.utime(path, (eight_days_ago, eight_days_ago))
     assert [item.what for item in store.collect_garbage()] == ["temporary folder", "workspace"]
     assert any(store.root.glob("workspaces/*")), "a dry run deleted something"
     store.collect_garbage(dry_run=False)
