@@ -22,7 +22,7 @@ class Prediction:
 
     Attributes:
         labels: class ids (H, W) at the photo's size, uint8.
-        scores: class scores (N, h, w) at the resolution the network saw.
+        scores: class scores (N, h / 4, w / 4), where (h, w) is the size that the network saw.
         properties: property vectors (K, h / 4, w / 4), between 0 and 1.
     """
 
