@@ -145,7 +145,16 @@ def _run_in_process(experiment: Path, overrides: Sequence[str], store: Path, sel
     def run_step(step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
         return run_stage(step.stage, step.params, inputs, opened, progress, force)
 
-    return run_sequence(load_experiment(experiment, overrides).steps(), selection, opened, run_step)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in run_sequence(load_experiment(experiment, overrides).steps(), selection, opened, run_step):
+            outcomes.append(outcome)
+    except BaseException:
+        # What was done before stays in the store, and is worth knowing.
+        if outcomes:
+            _print_summary(outcomes)
+        raise
+    return outcomes
 
 
 def _selection(first: str | None, only: str | None, force: list[str] | None, pins: list[str] | None) -> Selection:

@@ -37,7 +37,7 @@ def prolab_pipeline(
     try:
         artifacts = Store(store)
         steps = load_experiment(experiment, overrides).steps()
-        return run_sequence(steps, selection, artifacts, _TaskRunner(artifacts, make_progress()))
+        return list(run_sequence(steps, selection, artifacts, _TaskRunner(artifacts, make_progress())))
     except (InputError, StoreError) as error:
         # The cause becomes the state's message; a traceback would say nothing to who can mend it.
         # Prefect takes a state that is returned as the state of the run, which its types do not say.

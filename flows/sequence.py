@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -78,14 +78,13 @@ class _Mode(Enum):
     PIN = "the user names the version"
 
 
-def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run: Run) -> list[Outcome]:
-    """Go through the stages in order; those that the store has are not run again.
+def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run: Run) -> Iterator[Outcome]:
+    """Go through the stages in order and yield what became of each; those that the store has are not run again.
 
     Raises:
         InputError: the selection names no stage, or needs an artifact that is not there.
         NotFoundError: a pinned version does not exist.
     """
-    outcomes: list[Outcome] = []
     artifacts: dict[str, Artifact] = {}
     for step, mode in _select(steps, selection):
         name = step.stage.name
@@ -98,8 +97,7 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
             state: Literal["Built", "Cached"] = "Cached" if result.hit else "Built"
             outcome = Outcome(name, state, result.artifact, result.seconds, result.peak_memory_bytes)
         artifacts[step.stage.output.name] = outcome.artifact
-        outcomes.append(outcome)
-    return outcomes
+        yield outcome
 
 
 def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> list[Forecast]:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import Prolab
+from processes import Prolab, rows
 
 ALL = ("index", "describe", "cluster", "train")
 
@@ -113,12 +113,13 @@ def test_interrupted_run_goes_on_from_the_last_finished_class(
     while not (questions.exists() and questions.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, log = process.communicate(timeout=30)
+    table, log = process.communicate(timeout=30)
 
     if number is signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 130
         assert log.endswith("interrupted: the next run goes on from what is done\n")
+        assert list(rows(table)) == ["index"], "the summary shows what was done before"
     assert built(prolab.states(*slow)) == ["describe", "cluster", "train"]
     assert questions.read_text().split() == ["sky", "road", "car"]
