@@ -82,9 +82,7 @@ def test_lock_is_free_after_kill_and_workspace_stays(store: Store, processes: Fo
     process.kill()
     process.join()
     assert (store.workspace(recipe()) / "half").read_text() == "done"
-    started = time.perf_counter()
     assert not store.build(recipe(), writer()).hit
-    assert time.perf_counter() - started < 5
     assert not any(store.root.glob("workspaces/*"))
     assert not any(store.root.glob("temporary/*"))
 
