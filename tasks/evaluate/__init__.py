@@ -32,6 +32,6 @@ STAGE = Stage(
     output=EVALUATION,
     function="tasks.evaluate.run:run",
     # The network's code decides the predictions as much as the weights do.
-    sources=("tasks.evaluate", "prolab_model.metrics", "prolab_model.predictor", *NETWORK),
+    sources=("tasks.evaluate", "tasks.pictures", "prolab_model.metrics", "prolab_model.predictor", *NETWORK),
     description="Predict every photo of a split, measure classes and properties, and write the report",
 )

@@ -10,20 +10,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from prolab_model.dataset_config import IGNORED
 from tasks.dataset import Split
 from tasks.evaluate.examples import Example
+from tasks.pictures import add_colour_key, key_inches, lay_over
 
 Picture = npt.NDArray[np.uint8]
 
-_LABEL_OPACITY = 0.7
 _STRENGTH_OPACITY = 0.75
 _PANEL_WIDTH = 480  # pixels
 _FIGURE_PANEL = 3.0  # inches
 _DPI = 120
-_KEY_COLUMNS = 8
 
 
 def panels(example: Example, palette: Sequence[tuple[int, int, int]]) -> tuple[Picture, Picture, Picture, Picture]:
@@ -34,8 +31,8 @@ def panels(example: Example, palette: Sequence[tuple[int, int, int]]) -> tuple[P
     photo = _resize(example.image, size, cv2.INTER_AREA)
     return (
         photo,
-        _lay_over(photo, _resize(example.labels, size, cv2.INTER_NEAREST_EXACT), palette),
-        _lay_over(photo, _resize(example.prediction, size, cv2.INTER_NEAREST_EXACT), palette),
+        lay_over(photo, _resize(example.labels, size, cv2.INTER_NEAREST_EXACT), palette),
+        lay_over(photo, _resize(example.prediction, size, cv2.INTER_NEAREST_EXACT), palette),
         _lay_strength_over(photo, _resize(example.telling_strength, size, cv2.INTER_LINEAR)),
     )
 
@@ -50,8 +47,7 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
     """One row for each example, and a key to the colours."""
     rows = [panels(example, split.palette) for example in examples]
     shape = max(row[0].shape[0] / row[0].shape[1] for row in rows)
-    key_lines = -(-len(split.classes) // _KEY_COLUMNS)
-    size = (4 * _FIGURE_PANEL, len(rows) * (_FIGURE_PANEL * shape + 0.3) + 0.3 * key_lines + 0.2)
+    size = (4 * _FIGURE_PANEL, len(rows) * (_FIGURE_PANEL * shape + 0.3) + key_inches(split.classes))
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     for example, row, axes in zip(examples, rows, figure.subplots(len(rows), 4, squeeze=False), strict=True):
         titles = (
@@ -64,28 +60,12 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
             panel.imshow(picture)
             panel.set_title(title, fontsize=9, parse_math=False)
             panel.set_axis_off()
-    key = [
-        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor="grey", label=name)
-        for name, (red, green, blue) in zip(split.classes, split.palette, strict=True)
-    ]
-    legend = figure.legend(
-        handles=key, loc="outside lower center", ncols=min(_KEY_COLUMNS, len(key)), frameon=False, fontsize=9
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_colour_key(figure, split.classes, split.palette)
     figure.savefig(path)
 
 
 def _resize(picture: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
     return cv2.resize(picture, size, interpolation=interpolation)
-
-
-def _lay_over(photo: Picture, labels: Picture, palette: Sequence[tuple[int, int, int]]) -> Picture:
-    """Blend the classes' colours into a photo; pixels without a label stay as they are."""
-    colours = np.zeros((IGNORED + 1, 3), np.uint8)
-    colours[: len(palette)] = palette
-    opacity = np.where(labels == IGNORED, 0.0, _LABEL_OPACITY)[..., None]
-    return np.asarray(photo * (1 - opacity) + colours[labels] * opacity, np.uint8)
 
 
 def _lay_strength_over(photo: Picture, strength: npt.NDArray[np.floating]) -> Picture:
