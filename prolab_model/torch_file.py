@@ -1,0 +1,48 @@
+"""Reads files of `torch.save` that other programs wrote, without running what is in them."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy._core.multiarray import _reconstruct, scalar
+
+# Arrays and numbers of NumPy are plain data. NumPy 1 wrote other module names for the same two functions.
+_NUMPY: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"),
+    *(
+        (function, f"numpy.{core}.multiarray.{function.__name__}")
+        for function in (_reconstruct, scalar)
+        for core in ("_core", "core")
+    ),
+]
+
+
+def read_torch_file(path: Path) -> Any:
+    """What a file of `torch.save` holds, tensors on the CPU, read with `weights_only=True`.
+
+    Tensors, NumPy arrays and numbers, text and containers are read; a file that needs code to be run is refused.
+    Tensors stay on the disk until they are used, so that an optimizer's state that nobody wants costs nothing.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is no such file, is damaged, or holds anything else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    zipped = zipfile.is_zipfile(path)
+    with torch.serialization.safe_globals(_NUMPY):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        except pickle.UnpicklingError as error:
+            refused = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else []
+            reason = f"it refers to {', '.join(refused)}" if refused else str(error).splitlines()[0]
+            raise ValueError(f"{path}: expected a file of torch.save with nothing but data in it; {reason}") from error
+        except (RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+            raise ValueError(f"{path}: not a file of torch.save, or damaged: {str(error).splitlines()[0]}") from error
