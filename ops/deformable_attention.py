@@ -16,6 +16,11 @@ from torch import Tensor, nn
 Sizes = Sequence[tuple[int, int]]
 
 
+def exporting() -> bool:
+    """Whether the network is being traced for `torch.export` or ONNX: only operators known there, sizes left open."""
+    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+
+
 def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> Tensor:
     """Sum of bilinear samples of `value` at `locations`, weighted by `weights`; zero outside a map.
 
@@ -138,9 +143,9 @@ class MSDeformAttn(nn.Module):
         weights = self.attention_weights(query).view(B, Q, M, L * P).softmax(dim=-1).view(B, Q, M, L, P)
         # At least float32: in bfloat16 a sample would miss its pixel by 9-15 % of the output.
         dtype = torch.promote_types(values.dtype, torch.float32)
-        extent = torch.tensor([(width, height) for height, width in sizes], dtype=dtype, device=query.device)
+        # Filled and not copied: a copy from the host would wait for a GPU.
+        extent = torch.stack([offsets.new_full((), side, dtype=dtype) for size in sizes for side in reversed(size)])
         locations = reference_points.view(1, Q, 1, 1, 1, 2) + offsets.to(dtype) / extent.view(1, 1, 1, L, 1, 2)
-        with torch.autocast(query.device.type, enabled=False):
-            sampled = multi_scale_deformable_attention(values.to(dtype), sizes, locations, weights.to(dtype))
+        sampled = multi_scale_deformable_attention(values.to(dtype), sizes, locations, weights.to(dtype))
         output: Tensor = self.output_proj(sampled.to(values.dtype))
         return output

@@ -161,7 +161,7 @@ class Extractor(nn.Module):
 
 
 class InteractionBlock(nn.Module):
-    """Injector, a run of transformer blocks, extractor; the last one extracts twice more."""
+    """Injector before a run of transformer blocks, extractor behind it; the last one extracts twice more."""
 
     def __init__(
         self,
@@ -183,12 +183,6 @@ class InteractionBlock(nn.Module):
             else None
         )
 
-    def forward(self, x: Tensor, c: Tensor, blocks: Sequence[nn.Module], geometry: Geometry) -> tuple[Tensor, Tensor]:
-        """X (B, N, dim) and c (B, S, dim), both updated; `blocks` are the transformer's."""
-        x = self.injector(x, c, geometry)
-        for block in blocks:
-            x = block(x)
-        c = self.extractor(c, x, geometry)
-        for extractor in self.extra_extractors or ():
-            c = extractor(c, x, geometry)
-        return x, c
+    def extractors(self) -> list[Extractor]:
+        """The extractors in the order in which they run."""
+        return [self.extractor, *(self.extra_extractors or ())]

@@ -99,5 +99,5 @@ def load_pretrained_vit(backbone: ViTAdapter, weights: Mapping[str, Tensor]) -> 
 
 def _resize_with_class_token(tokens: Tensor, length: int) -> Tensor:
     """Position embedding (1, 1 + G * G, D) to (1, length, D), its first token kept."""
-    grid = math.isqrt(length - 1)
-    return torch.cat([tokens[:, :1], resize_position_embedding(tokens[:, 1:], grid, grid)], dim=1)
+    source, grid = math.isqrt(tokens.shape[1] - 1), math.isqrt(length - 1)
+    return torch.cat([tokens[:, :1], resize_position_embedding(tokens[:, 1:], (source, source), (grid, grid))], dim=1)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ops import exporting
+
+Size = tuple[int, int]
+
+
+def rows_and_columns(grid: int | Size) -> Size:
+    """A grid given by one number for both sides, or by both."""
+    if isinstance(grid, int):
+        return grid, grid
+    rows, columns = grid
+    return rows, columns
+
+
+def same_size(source: Size, target: Size) -> bool:
+    """Whether a resize may be left out; never while exporting, where sizes stay open."""
+    return not exporting() and tuple(source) == tuple(target)
 
 
 class DropPath(nn.Module):
@@ -93,20 +108,19 @@ class Block(nn.Module):
         return out
 
 
-def resize_position_embedding(tokens: Tensor, height: int, width: int) -> Tensor:
-    """Bicubic resize of a square grid of position embeddings.
+def resize_position_embedding(tokens: Tensor, source: Size, target: Size) -> Tensor:
+    """Bicubic resize of a grid of position embeddings.
 
     Args:
-        tokens: (1, G * G, D), without the class token's entry.
-        height: rows wanted.
-        width: columns wanted.
+        tokens: (1, rows * columns, D), without the class token's entry.
+        source: (rows, columns) of the grid.
+        target: (rows, columns) wanted.
 
     Returns:
-        (1, height * width, D).
+        (1, rows * columns, D) of `target`.
     """
-    grid = math.isqrt(tokens.shape[1])
-    if (grid, grid) == (height, width):
+    if same_size(source, target):
         return tokens
-    maps = tokens.view(1, grid, grid, -1).permute(0, 3, 1, 2)
-    maps = F.interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
+    maps = tokens.reshape(1, *source, -1).permute(0, 3, 1, 2)
+    maps = F.interpolate(maps, size=target, mode="bicubic", align_corners=False)
     return maps.flatten(2).transpose(1, 2)

@@ -3,6 +3,9 @@
 NETWORK = (
     "ops",
     "prolab_model.adapter",
+    "prolab_model.adapter_backbone",
+    "prolab_model.beit",
+    "prolab_model.beit_adapter",
     "prolab_model.checkpoint",
     "prolab_model.config_file",
     "prolab_model.data",
@@ -10,6 +13,7 @@ NETWORK = (
     "prolab_model.image_files",
     "prolab_model.label_space",
     "prolab_model.openmmlab",
+    "prolab_model.relative_position",
     "prolab_model.segmentor",
     "prolab_model.vit",
     "prolab_model.vit_adapter",
