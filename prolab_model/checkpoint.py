@@ -23,7 +23,8 @@ class ModelCard(BaseModel):
         classes: names of the N classes.
         palette: (red, green, blue) of each class.
         properties: names of the K properties.
-        test_scale: factor on a photo's size before the network sees it.
+        test_scale: factor on the base size before the network sees a photo.
+        base_size: (long, short) sides that a photo is fitted into; its own size if not given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +34,7 @@ class ModelCard(BaseModel):
     palette: tuple[tuple[int, int, int], ...]
     properties: tuple[str, ...]
     test_scale: float
+    base_size: tuple[int, int] | None = None
 
 
 def save_model(folder: Path, segmentor: PropertySegmentor, card: ModelCard) -> None:

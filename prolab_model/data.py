@@ -168,19 +168,23 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
 
 
 def training_pipeline(
-    crop_size: tuple[int, int], scale_range: tuple[float, float], rules: LabelRules
+    crop_size: tuple[int, int],
+    scale_range: tuple[float, float],
+    rules: LabelRules,
+    base_size: tuple[int, int] | None = None,
 ) -> list[dict[str, Any]]:
     """The usual augmentation (spec 3.2): scale, crop, flip, photometric distortion.
 
     Args:
         crop_size: (height, width).
-        scale_range: smallest and largest factor on the photo's own size.
+        scale_range: smallest and largest factor on the base size.
         rules: of the label files.
+        base_size: (long, short) sides that the photo is fitted into where the factor is 1; its own size if not given.
     """
     return [
         {"type": "LoadImageFromFile"},
         {"type": "LoadTrainingLabels", **asdict(rules)},
-        {"type": "Resize", "ratio_range": scale_range},
+        {"type": "Resize", "img_scale": base_size, "ratio_range": scale_range},
         {"type": "ClassCrop", "crop_size": crop_size, "cat_max_ratio": 0.75},
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},

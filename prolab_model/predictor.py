@@ -36,7 +36,8 @@ class Predictor:
 
     Args:
         segmentor: the network; put into evaluation mode.
-        scale: factor on the photo's size before the network sees it.
+        scale: factor on the base size before the network sees a photo.
+        base_size: (long, short) sides that a photo is fitted into; its own size if not given.
         device: where the network runs.
         autocast: dtype of the arithmetic where it is not float32.
     """
@@ -45,11 +46,13 @@ class Predictor:
         self,
         segmentor: PropertySegmentor,
         scale: float = 1.0,
+        base_size: tuple[int, int] | None = None,
         device: str = "cpu",
         autocast: torch.dtype | None = None,
     ) -> None:
         self.segmentor = segmentor.to(device).eval()
         self.scale = scale
+        self.base_size = base_size
         self.device = device
         self.autocast = autocast
         self.mean = torch.tensor(IMAGE_MEAN, device=device).view(1, 3, 1, 1)
@@ -76,8 +79,17 @@ class Predictor:
         return Prediction(labels, scores[0], properties[0])
 
     def _network_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
-        """Scaled, with sides rounded up to multiples of 32, normalised: (1, 3, h, w)."""
-        height, width = (math.ceil(side * self.scale / 32) * 32 for side in image.shape[:2])
+        """Resized and normalised: (1, 3, h, w)."""
+        height, width = self._network_size(*image.shape[:2])
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         tensor = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None].float()
         return (tensor - self.mean) / self.std
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Sides that the network sees: scaled, to whole pixels as mmcv rounds, up to multiples of 32."""
+        factor = self.scale
+        if self.base_size is not None:
+            long, short = self.base_size
+            factor *= min(long / max(height, width), short / min(height, width))
+        height, width = (math.ceil(max(int(side * factor + 0.5), 1) / 32) * 32 for side in (height, width))
+        return height, width

@@ -80,7 +80,7 @@ def _require_same_classes(card: ModelCard, split: Split) -> None:
 def _predictor(segmentor: PropertySegmentor, card: ModelCard, params: EvaluateParams) -> Predictor:
     device = choose_device(params.device, "evaluate.device")
     autocast = torch.bfloat16 if params.precision == "bfloat16" else None
-    return Predictor(segmentor, card.test_scale, device, autocast)
+    return Predictor(segmentor, card.test_scale, card.base_size, device, autocast)
 
 
 def _write_tables(folder: Path, split: Split, card: ModelCard, measurement: Measurement) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, PositiveInt, field_validator
 
 from artifacts import FileHashes
 from prolab_model.config_file import ConfigError, read_config
@@ -21,23 +21,27 @@ class TrainParams(StageParams):
     """Network, schedule and augmentation.
 
     Attributes:
-        model: a network's config, in the manner of `configs/models/*.py`.
+        model: a network's config, in the manner of `configs/models/*.py`. Where it has a recipe (see `read_recipe`),
+            an experiment says only what it wants otherwise.
         pretrained: a file of pretrained ViT weights; without it the network starts from nothing.
         max_iters: number of optimizer steps.
         batch_size: crops in a step.
         crop_size: height and width of a crop, in pixels, a multiple of 32.
-        scale_range: smallest and largest factor on a photo's size before it is cropped.
-        test_scale: factor on a photo's size when the model is used.
+        base_size: long and short side that a photo is fitted into where its factor is 1; its own size if not given.
+        scale_range: smallest and largest factor on the base size before a photo is cropped.
+        test_scale: factor on the base size when the model is used.
         learning_rate: of the transformer's last block.
         adapter_multiplier: learning rate of adapter and heads relative to `learning_rate`.
         layer_decay: factor on the learning rate from one transformer block to the one before it.
         weight_decay: of AdamW.
         warmup: share of the steps in which the learning rate rises.
-        clip_norm: largest norm of the gradient.
+        poly_power: the learning rate falls with this power of the share of the steps that is left.
+        clip_norm: largest norm of the gradient; any if None.
         class_balanced: share of the crops that are drawn around a class, all classes equally often.
         class_weight_power: a pixel weighs its class's share of the pixels to minus this power; 0 is the paper's.
         contrast: weight of a cross-entropy over the class scores beside the cosine loss; 0 is the paper's.
         precision: arithmetic of forward and backward pass.
+        checkpoint_activations: compute the backbone's activations twice instead of keeping them: slower, less memory.
         seed: of the initial weights, the crops and the dropout.
         device: where the network trains; "auto" takes a GPU where there is one.
         workers: processes that load crops.
@@ -50,6 +54,7 @@ class TrainParams(StageParams):
     max_iters: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=1)
     crop_size: int = Field(default=512, gt=0, multiple_of=32)
+    base_size: tuple[PositiveInt, PositiveInt] | None = None
     scale_range: tuple[float, float] = (0.5, 2.0)
     test_scale: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=6e-5, gt=0)
@@ -57,11 +62,13 @@ class TrainParams(StageParams):
     layer_decay: float = Field(default=0.95, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup: float = Field(default=0.01, ge=0, lt=1)
-    clip_norm: float = Field(default=1.0, gt=0)
+    poly_power: float = Field(default=0.9, gt=0)
+    clip_norm: float | None = Field(default=1.0, gt=0)
     class_balanced: float = Field(default=0.5, ge=0, le=1)
     class_weight_power: float = Field(default=0.5, ge=0, le=1)
     contrast: float = Field(default=0.3, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_activations: Runtime[bool] = False
     seed: int = Field(default=0, ge=0)
     device: Runtime[DeviceName] = "auto"
     workers: Runtime[int] = Field(default=1, ge=0)
@@ -75,12 +82,16 @@ class TrainParams(StageParams):
             raise ValueError("expected two factors above 0, the smaller one first")
         return scale_range
 
+    @field_validator("base_size")
+    @classmethod
+    def _long_side_first(cls, base_size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if base_size is not None and base_size[0] < base_size[1]:
+            raise ValueError("expected two sides, the longer one first")
+        return base_size
+
     def network(self) -> ConfigValues:
         """The `model` of the network's config; raises InputError when the file has none."""
-        try:
-            values = read_config(self.model)
-        except ConfigError as error:
-            raise InputError(f"train.model: {error}") from error
+        values = _read(self.model)
         if not isinstance(values.get("model"), dict):
             raise InputError(f"train.model: {self.model} defines no dict named `model`; it has {', '.join(values)}")
         network: ConfigValues = values["model"]
@@ -94,6 +105,25 @@ class TrainParams(StageParams):
             "network": self.network(),
             "pretrained": None if self.pretrained is None else hashes.hash(self.pretrained),
         }
+
+
+def read_recipe(model: Path) -> ConfigValues:
+    """The `train` of a network's config: parameters of this stage with which the network is usually trained.
+
+    Raises:
+        InputError: when the file cannot be read, or its `train` is no dict.
+    """
+    recipe: ConfigValues = _read(model).get("train", {})
+    if not isinstance(recipe, dict):
+        raise InputError(f"train.model: {model}: train: expected a dict of parameters, got {recipe!r}")
+    return recipe
+
+
+def _read(model: Path) -> dict[str, Any]:
+    try:
+        return read_config(model)
+    except ConfigError as error:
+        raise InputError(f"train.model: {error}") from error
 
 
 STAGE = Stage(

@@ -63,6 +63,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         palette=split.palette,
         properties=tuple(context.inputs["label_space"].table("properties.parquet")["name"].to_pylist()),
         test_scale=params.test_scale,
+        base_size=params.base_size,
     )
     save_model(context.output, segmentor, card)
     # A copy: if the run is killed before this is published, the next one still goes on from here.
@@ -144,10 +145,11 @@ def _runner(
         meta={},
     )
     warmup = round(params.warmup * params.max_iters)
-    schedule = {"policy": "poly", "power": 0.9, "min_lr": 0.0, "by_epoch": False}
+    schedule = {"policy": "poly", "power": params.poly_power, "min_lr": 0.0, "by_epoch": False}
     if warmup:
         schedule |= {"warmup": "linear", "warmup_iters": warmup, "warmup_ratio": 1e-6}
-    runner.register_training_hooks(schedule, optimizer_config={"grad_clip": {"max_norm": params.clip_norm}})
+    clip = None if params.clip_norm is None else {"max_norm": params.clip_norm}
+    runner.register_training_hooks(schedule, optimizer_config={"grad_clip": clip})
     state = TrainingStateHook(workspace / STATE, params.save_every, curve)
     for hook in (curve, state, ProgressHook(bar)):
         runner.register_hook(hook, priority="LOW")
@@ -170,7 +172,9 @@ def _loader(params: TrainParams, split: Split, first_iteration: int) -> DataLoad
         split.samples,
         length=params.max_iters * params.batch_size,
         seed=params.seed,
-        pipeline=training_pipeline((params.crop_size, params.crop_size), params.scale_range, split.rules),
+        pipeline=training_pipeline(
+            (params.crop_size, params.crop_size), params.scale_range, split.rules, params.base_size
+        ),
         class_balanced=params.class_balanced,
     )
     return DataLoader(

@@ -71,6 +71,15 @@ def test_crops_are_normalised_and_padded(samples: list[Sample]) -> None:
     assert not image[:, 60:].any()
 
 
+def test_photos_are_fitted_into_the_base_size(samples: list[Sample]) -> None:
+    """80 x 60 into 120 x 120 is 120 x 90: what is left of the crop is padding."""
+    pipeline = training_pipeline((128, 128), (1.0, 1.0), RULES, base_size=(120, 120))
+    _, label = crop(TrainingCrops(samples, 3, 0, pipeline, 0.0), 0)
+    assert (label[0, 90:] == 255).all()
+    assert (label[0, :, 120:] == 255).all()
+    assert (label[0, 20:90, 20:120] != 255).all()
+
+
 def test_label_rules_are_applied(samples: list[Sample]) -> None:
     labels = read_labels(samples[1].label, RULES)
     assert set(np.unique(labels)) == {0, 1, 255}

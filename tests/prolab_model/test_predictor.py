@@ -34,6 +34,19 @@ def test_scale_decides_the_resolution_the_network_sees() -> None:
     assert Predictor(small_segmentor(), scale=1.5).predict(image).properties.shape[-2:] == (24, 24)
 
 
+@pytest.mark.parametrize(
+    ("photo", "network"),
+    [((64, 96), (64, 96)), ((50, 40), (96, 64)), ((40, 400), (32, 128)), ((3, 400), (32, 128))],
+    ids=["as it is", "short side up", "long side down", "thin"],
+)
+def test_photo_is_fitted_into_the_base_size(photo: tuple[int, int], network: tuple[int, int]) -> None:
+    """The short side becomes 64, unless the long side would pass 128; both go up to multiples of 32."""
+    predictor = Predictor(small_segmentor(), base_size=(128, 64))
+    prediction = predictor.predict(np.zeros((*photo, 3), dtype=np.uint8))
+    assert prediction.properties.shape[-2:] == (network[0] // 4, network[1] // 4)
+    assert prediction.labels.shape == photo
+
+
 @pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)], ids=["grey", "float"])
 def test_what_is_no_photo_is_refused(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected \(H, W, 3\) uint8"):
