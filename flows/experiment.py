@@ -27,7 +27,7 @@ from tasks.index import STAGE as INDEX
 from tasks.index import IndexParams
 from tasks.stage import Stage
 from tasks.train import STAGE as TRAIN
-from tasks.train import TrainParams
+from tasks.train import TrainParams, read_recipe
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ class Experiment(BaseModel):
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment's file and what it inherits from, and lay overrides (`train.max_iters=200`) on top.
 
-    `describe.classes` are the data set's classes where nothing else is said.
+    Where nothing else is said, `describe.classes` are the data set's classes, and `train` is the recipe in the
+    network's config.
 
     Raises:
         InputError: naming the file, the key, the value and what is accepted.
@@ -73,17 +74,37 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         if settings.values.get(section) is None:
             settings.values[section] = {}
     _fill_in_classes(settings)
+    _fill_in_recipe(settings)
     experiment = validate_settings(settings, Experiment, source=str(path))
     log.info("experiment %s of %s", experiment.name, path)
     return experiment
 
 
+# Sections of another shape than these two expect are refused by the validation, which says more.
+
+
 def _fill_in_classes(settings: Settings) -> None:
-    dataset, describing = settings.values["dataset"], settings.values["describe"]
-    # Sections of another shape are refused by the validation, which says more.
-    if isinstance(dataset, dict) and isinstance(describing, dict) and isinstance(dataset.get("config"), str):
-        try:
-            classes = read_dataset_config(dataset["config"]).classes
-        except ConfigError as error:
-            raise InputError(f"{settings.origin(('dataset', 'config'))}: dataset.config: {error}") from error
-        describing.setdefault("classes", list(classes))
+    config = _path(settings, "dataset", "config")
+    if config is None or not isinstance(settings.values["describe"], dict):
+        return
+    try:
+        classes = read_dataset_config(config).classes
+    except ConfigError as error:
+        raise InputError(f"{settings.origin(('dataset', 'config'))}: dataset.config: {error}") from error
+    settings.fill_in("describe", {"classes": list(classes)}, origin=config)
+
+
+def _fill_in_recipe(settings: Settings) -> None:
+    model = _path(settings, "train", "model")
+    if model is None:
+        return
+    try:
+        recipe = read_recipe(Path(model))
+    except InputError as error:
+        raise InputError(f"{settings.origin(('train', 'model'))}: {error}") from error
+    settings.fill_in("train", recipe, origin=model)
+
+
+def _path(settings: Settings, section: str, name: str) -> str | None:
+    values = settings.values[section]
+    return values[name] if isinstance(values, dict) and isinstance(values.get(name), str) else None

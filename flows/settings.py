@@ -38,6 +38,13 @@ class Settings:
         """Lay one more layer on top."""
         self._merge(self.values, layer, (), origin)
 
+    def fill_in(self, section: str, values: Mapping[str, Any], origin: str) -> None:
+        """Set what nothing is said of in a section, which is a mapping, yet."""
+        for name, value in values.items():
+            if name not in self.values[section]:
+                self.values[section][name] = value
+                self.origins[section, name] = origin
+
     def origin(self, key: Key) -> str | None:
         """Where the key, or the nearest one above it, was set."""
         return next((self.origins[key[:end]] for end in range(len(key), 0, -1) if key[:end] in self.origins), None)

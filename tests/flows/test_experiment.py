@@ -1,9 +1,11 @@
 """The real experiments."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from artifacts import FileHashes
 from flows.experiment import Experiment, load_experiment
 from tasks.errors import InputError
 
@@ -51,3 +53,61 @@ def test_empty_sections_take_their_defaults(tmp_path: Path) -> None:
     path.write_text(f"base: {CONFIGS / 'experiments' / 'camvid.yaml'}\nevaluate:\n")
 
     assert load_experiment(path).evaluate.split == "val"
+
+
+@pytest.fixture
+def experiment_with(tmp_path: Path) -> Callable[[str], Path]:
+    """An experiment whose network's config ends with the given lines."""
+
+    def write(lines: str) -> Path:
+        model = CONFIGS / "models" / "vit_adapter_t.py"
+        (tmp_path / "network.py").write_text(f"_base_ = {str(model)!r}\n{lines}\n")
+        experiment = tmp_path / "child.yaml"
+        experiment.write_text(
+            f"base: {CONFIGS / 'experiments' / 'camvid.yaml'}\ntrain:\n  model: ./network.py\n  seed: 3\n"
+        )
+        return experiment
+
+    return write
+
+
+def test_the_networks_recipe_holds_where_the_experiment_says_nothing(
+    experiment_with: Callable[[str], Path],
+) -> None:
+    path = experiment_with("train = dict(seed=1, poly_power=1.0, clip_norm=None, base_size=(128, 64))")
+
+    train = load_experiment(path, ["train.poly_power=0.5"]).train
+
+    assert (train.seed, train.poly_power, train.clip_norm, train.base_size) == (3, 0.5, None, (128, 64))
+    assert load_experiment(path, ["train.clip_norm=2", "train.base_size=null"]).train.clip_norm == 2
+
+
+def test_a_recipe_counts_by_its_values(experiment_with: Callable[[str], Path]) -> None:
+    hashes = FileHashes(Path("unused"))
+
+    recipe = load_experiment(experiment_with("train = dict(poly_power=1.0)"), ["train.pretrained=null"]).train
+    override = load_experiment(experiment_with(""), ["train.pretrained=null", "train.poly_power=1"]).train
+
+    assert recipe.identity() == override.identity()
+    assert recipe.external(hashes) == override.external(hashes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("train = dict(poly_powers=1.0)", r"network\.py: train\.poly_powers: unknown key; did you mean 'poly_power'\?"),
+        ("train = dict(poly_power=0)", r"network\.py: train\.poly_power: .*greater than 0, got 0"),
+        ("train = dict(base_size=(64, 128))", r"network\.py: train\.base_size: expected two sides, the long"),
+        ("train = 3", r"child\.yaml: train\.model: .*network\.py: train: expected a dict of parameters, got 3"),
+    ],
+)
+def test_wrong_recipes_are_named_with_their_file(
+    experiment_with: Callable[[str], Path], lines: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_experiment(experiment_with(lines))
+
+
+def test_missing_network_is_named() -> None:
+    with pytest.raises(InputError, match=r"--set train\.model=gone\.py: train\.model: .*not found: .*gone\.py"):
+        load_experiment(CONFIGS / "experiments" / "camvid.yaml", ["train.model=gone.py"])
