@@ -1,40 +1,148 @@
-"""The property label space: what an embedding says of properties, and properties of classes (spec 2.4)."""
+"""Label spaces: what a feature says of properties and classes, and how far it is from a pixel's label (spec 2.4)."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prolab_model.dataset_config import IGNORED
+from prolab_model.resampling import upsampled_length
+from prolab_model.strips import sum_over_pixels
 
 CONTRAST_TEMPERATURE = 0.05
 """Divides the class scores before the softmax of the contrast term: cosines lie too close together without it."""
 
 
-class PropertyLabelSpace(nn.Module):
-    """K properties as centres in the text space, and N classes as multi-hot vectors over them.
+class LabelSpace(nn.Module, ABC):
+    """K properties, and N classes as vectors over them. The buffers travel with the network's state.
 
-    The buffers travel with the network's state, so that a checkpoint is whole by itself.
+    Shapes: B images, C features, D channels of an embedding, P pixels; (h, w) is the size of the
+    features and (H, W) that of the labels.
 
     Args:
         properties: K.
         classes: N.
-        width: D, the channels of an embedding.
-        temperature: divides the similarities before the sigmoid.
+        width: D.
     """
 
     centres: Tensor  # (K, D), unit rows
     class_matrix: Tensor  # (N, K), zeros and ones
 
-    def __init__(
-        self, properties: int, classes: int, width: int, temperature: float = 0.04, contrast: float = 0.0
-    ) -> None:
+    def __init__(self, properties: int, classes: int, width: int) -> None:
         super().__init__()
-        self.temperature = temperature
-        self.contrast = contrast
         self.register_buffer("centres", torch.zeros(properties, width))
         self.register_buffer("class_matrix", torch.zeros(classes, properties))
+
+    @abstractmethod
+    def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
+        """What the pixels' embeddings have of every property, before it is squashed.
+
+        Args:
+            features: (B, C, h, w).
+            classifier: 1x1 convolution from features to embeddings, C to D channels.
+
+        Returns:
+            (B, K, h, w).
+        """
+
+    @abstractmethod
+    def properties(self, similarities: Tensor) -> Tensor:
+        """Property vectors, between 0 and 1 or cosines, of similarities (B, K, h, w); at least float32."""
+
+    @abstractmethod
+    def class_scores(self, similarities: Tensor) -> Tensor:
+        """Scores (B, N, h, w), the largest for the predicted class, of similarities (B, K, h, w)."""
+
+    @abstractmethod
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and predictions of pixels.
+
+        Args:
+            similarities: (P, K).
+            labels: (P,), class ids; N where a pixel has none, which is a class without properties.
+
+        Returns:
+            Losses (P,), and predicted class ids (P,).
+        """
+
+    def loss(
+        self,
+        features: Tensor,
+        classifier: nn.Conv2d,
+        labels: Tensor,
+        class_weights: Tensor,
+        count_ignored: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss of the labelled pixels at the labels' size.
+
+        The K similarities are upsampled, not the D embeddings, and only in strips that are
+        forgotten once their gradient is known: nothing of K or N channels exists at full size.
+
+        Args:
+            features: (B, C, h, w).
+            classifier: 1x1 convolution from features to embeddings, C to D channels.
+            labels: (B, H, W), class ids; `IGNORED` pixels do not count.
+            class_weights: (N,), how much a pixel of each class counts.
+            count_ignored: let `IGNORED` pixels count like others, as the original does.
+
+        Returns:
+            The loss, and the share of the counted pixels whose class is right; both scalars.
+        """
+        similarities, lengths = self._before_upsampling(features, classifier, labels)
+        without_label = len(class_weights)
+        labels = torch.where(labels == IGNORED, without_label, labels)
+        weights = F.pad(class_weights, (0, 1), value=float(count_ignored))
+        total, right = sum_over_pixels(self.pixel_losses, similarities, lengths, labels, weights)
+        counted = labels.numel() if count_ignored else (labels != without_label).sum().clamp_min(1)
+        # A batch without a labelled pixel has loss zero, not 0 / 0.
+        return total / weights[labels].sum().clamp_min(1e-6), right / counted
+
+    def _before_upsampling(
+        self, features: Tensor, classifier: nn.Conv2d, labels: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Similarities (B, K, h, w), and by what to divide them once upsampled to the labels: (B, H, W) or nothing."""
+        return self.similarities(features, classifier), None
+
+
+class PropertyLabelSpace(LabelSpace):
+    """K properties as centres in the text space, and N classes as multi-hot vectors over them.
+
+    Args:
+        properties: K.
+        classes: N.
+        width: D, the channels of an embedding.
+        temperature: divides the similarities.
+        normalise: take similarities with unit embeddings, instead of embeddings of any length.
+        sigmoid: squash the similarities into properties; without it they are the properties.
+        loss: "cosine" of a pixel's properties and its class's, or binary cross-entropy ("bce") for each property.
+        contrast: weight of a cross-entropy over the class scores beside that loss.
+    """
+
+    def __init__(
+        self,
+        properties: int,
+        classes: int,
+        width: int,
+        temperature: float = 0.04,
+        normalise: bool = False,
+        sigmoid: bool = True,
+        loss: Literal["cosine", "bce"] = "cosine",
+        contrast: float = 0.0,
+    ) -> None:
+        super().__init__(properties, classes, width)
+        if loss not in ("cosine", "bce"):
+            raise ValueError(f"label_space.loss: expected 'cosine' or 'bce', got {loss!r}")
+        if loss == "bce" and not sigmoid:
+            raise ValueError("label_space: loss 'bce' needs probabilities, so sigmoid=True")
+        self.temperature = temperature
+        self.normalise = normalise
+        self.sigmoid = sigmoid
+        self.pixel_loss = loss
+        self.contrast = contrast
 
     def assign(self, centres: Tensor, class_matrix: Tensor) -> None:
         """Take over centres (K, D), which are normalised, and class matrix (N, K).
@@ -54,52 +162,112 @@ class PropertyLabelSpace(nn.Module):
         self.centres.copy_(F.normalize(centres, dim=1))
         self.class_matrix.copy_(class_matrix)
 
-    def similarities(self, embeddings: Tensor) -> Tensor:
-        """Embeddings (B, D, H, W) to similarities with the K centres, over temperature (B, K, H, W)."""
-        centres = self.centres.to(embeddings.dtype)
-        return F.conv2d(embeddings, centres[:, :, None, None] / self.temperature)
+    def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
+        """Inner products with the centres over temperature: (B, C, h, w) to (B, K, h, w)."""
+        if self.normalise:
+            return self._project(F.normalize(classifier(features), dim=1))
+        # Classifier and centres are one linear map: embeddings of D channels are never made.
+        with torch.autocast(features.device.type, enabled=False):
+            centres = self.centres.to(classifier.weight.dtype) / self.temperature
+            weight = centres @ classifier.weight.flatten(1)
+            bias = None if classifier.bias is None else centres @ classifier.bias
+        return F.conv2d(features, weight[:, :, None, None], bias)
 
     def properties(self, similarities: Tensor) -> Tensor:
-        """Property vectors, between 0 and 1, for similarities of any shape; at least float32."""
-        return similarities.to(torch.promote_types(similarities.dtype, torch.float32)).sigmoid()
+        """Sigmoids of the similarities, or the similarities themselves; at least float32."""
+        values = similarities.to(torch.promote_types(similarities.dtype, torch.float32))
+        return values.sigmoid() if self.sigmoid else values
 
-    def class_scores(self, properties: Tensor) -> Tensor:
-        """Cosine of property vectors (B, K, H, W) with every class's row: (B, N, H, W)."""
+    def class_scores(self, similarities: Tensor) -> Tensor:
+        """Cosine of property vectors with every class's row: (B, K, h, w) to (B, N, h, w)."""
+        properties = self.properties(similarities)
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
-        length = properties.square().sum(dim=1, keepdim=True).clamp_min(1e-16).sqrt()
-        return F.conv2d(properties, rows[:, :, None, None]) / length
+        return F.conv2d(properties, rows[:, :, None, None]) / _length(properties, dim=1)
 
-    def loss(self, embeddings: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One minus the cosine of a pixel's properties and its class's, plus the contrast; mean of the labelled pixels.
-
-        The K similarities are upsampled to the labels' size, not the D embeddings: the same
-        figures, since both maps are linear, in K / D of the memory.
-
-        Args:
-            embeddings: (B, D, h, w).
-            labels: (B, H, W), class ids; `IGNORED` pixels do not count.
-            class_weights: (N,), how much a pixel of each class counts; all alike if not given.
-
-        Returns:
-            The loss, and the share of labelled pixels whose class is right; both scalars.
-        """
-        similarities = F.interpolate(
-            self.similarities(embeddings), size=labels.shape[-2:], mode="bilinear", align_corners=False
-        )
-        scores = self.class_scores(self.properties(similarities))  # (B, N, H, W)
-        labelled = labels != IGNORED
-        label = torch.where(labelled, labels, 0)
-        pixel_weights = labelled.to(scores.dtype)
-        if class_weights is not None:
-            pixel_weights = pixel_weights * class_weights.to(scores.dtype)[label]
-        distance = 1 - scores.gather(1, label[:, None])[:, 0]
-        # A batch without a labelled pixel has loss zero, not 0 / 0.
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One minus the cosine, or the binary cross-entropy, and the contrast."""
+        properties = self.properties(similarities)
+        class_matrix = F.pad(self.class_matrix, (0, 0, 0, 1)).to(properties.dtype)  # a row of zeros for "no label"
+        scores = properties @ F.normalize(class_matrix, dim=1).T / _length(properties, dim=1)  # (P, N + 1)
+        if self.pixel_loss == "cosine":
+            losses = 1 - scores.gather(1, labels[:, None])[:, 0]
+        else:
+            targets = class_matrix[labels]
+            losses = F.binary_cross_entropy_with_logits(similarities, targets, reduction="none").mean(dim=1)
         if self.contrast:
-            distance = distance + self.contrast * F.cross_entropy(
-                scores / CONTRAST_TEMPERATURE, label, reduction="none"
+            without_label = class_matrix.shape[0] - 1
+            losses = losses + self.contrast * F.cross_entropy(
+                scores[:, :-1] / CONTRAST_TEMPERATURE, labels, reduction="none", ignore_index=without_label
             )
-        loss = (distance * pixel_weights).sum() / pixel_weights.sum().clamp_min(1e-6)
-        with torch.no_grad():
-            right = (scores.argmax(dim=1) == label) & labelled
-            accuracy = right.sum() / labelled.sum().clamp_min(1)
-        return loss, accuracy
+        return losses, scores.detach()[:, :-1].argmax(dim=1)
+
+    def _before_upsampling(
+        self, features: Tensor, classifier: nn.Conv2d, labels: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        if not self.normalise:
+            return self.similarities(features, classifier), None
+        # The projection commutes with the upsampling, the division by the upsampled embedding's length does not.
+        embeddings = classifier(features)
+        return self._project(embeddings), upsampled_length(embeddings, (labels.shape[1], labels.shape[2]))
+
+    def _project(self, embeddings: Tensor) -> Tensor:
+        return F.conv2d(embeddings, (self.centres / self.temperature).to(embeddings.dtype)[:, :, None, None])
+
+
+class OneHotLabelSpace(LabelSpace):
+    """Every class is its own and only property: the baseline, trained by cross-entropy over the classes.
+
+    Args:
+        properties: N.
+        classes: N.
+        width: N, since an embedding is a vector of logits.
+
+    Raises:
+        ValueError: when the three differ.
+    """
+
+    def __init__(self, properties: int, classes: int, width: int) -> None:
+        if not properties == classes == width:
+            raise ValueError(
+                f"one-hot labels: properties, classes and width must be equal; got {properties}, {classes}, {width}"
+            )
+        super().__init__(properties, classes, width)
+        self.centres.copy_(torch.eye(classes))
+        self.class_matrix.copy_(torch.eye(classes))
+
+    def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
+        """Logits: (B, C, h, w) to (B, N, h, w)."""
+        logits: Tensor = classifier(features)
+        return logits
+
+    def properties(self, similarities: Tensor) -> Tensor:
+        """Probabilities of the classes; at least float32."""
+        return similarities.to(torch.promote_types(similarities.dtype, torch.float32)).softmax(dim=1)
+
+    def class_scores(self, similarities: Tensor) -> Tensor:
+        """The logits; at least float32."""
+        return similarities.to(torch.promote_types(similarities.dtype, torch.float32))
+
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy; zero for pixels without a label."""
+        without_label = similarities.shape[1]
+        losses = F.cross_entropy(similarities, labels, reduction="none", ignore_index=without_label)
+        return losses, similarities.detach().argmax(dim=1)
+
+
+KINDS: dict[str, type[LabelSpace]] = {"properties": PropertyLabelSpace, "one_hot": OneHotLabelSpace}
+
+
+def build_label_space(kind: str = "properties", **arguments: Any) -> LabelSpace:
+    """The label space that a network's config describes: its kind, and the arguments of that kind.
+
+    Raises:
+        ValueError: when there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"label_space.kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    return KINDS[kind](**arguments)
+
+
+def _length(vectors: Tensor, dim: int) -> Tensor:
+    return vectors.square().sum(dim=dim, keepdim=True).clamp_min(1e-16).sqrt()

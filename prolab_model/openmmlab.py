@@ -56,6 +56,7 @@ def _import_mmcv() -> None:
 
 _import_mmcv()
 
+from mmcv.cnn import ConvModule
 from mmcv.parallel import MMDataParallel, collate
 from mmcv.runner import Hook, IterBasedRunner
 from mmcv.utils import ConfigDict
@@ -63,20 +64,29 @@ from mmseg.core.evaluation.metrics import total_area_to_metrics
 from mmseg.datasets.builder import PIPELINES
 from mmseg.datasets.pipelines import Compose, RandomCrop
 from mmseg.models import build_segmentor
-from mmseg.models.builder import BACKBONES, SEGMENTORS
+from mmseg.models.builder import BACKBONES, HEADS, SEGMENTORS
+from mmseg.models.decode_heads import DepthwiseSeparableASPPHead, FCNHead, SegformerHead, UPerHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 
 __all__ = [
     "BACKBONES",
+    "HEADS",
     "PIPELINES",
     "SEGMENTORS",
+    "BaseDecodeHead",
     "Compose",
     "ConfigDict",
+    "ConvModule",
+    "DepthwiseSeparableASPPHead",
     "EncoderDecoder",
+    "FCNHead",
     "Hook",
     "IterBasedRunner",
     "MMDataParallel",
     "RandomCrop",
+    "SegformerHead",
+    "UPerHead",
     "build_segmentor",
     "collate",
     "total_area_to_metrics",

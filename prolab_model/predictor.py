@@ -72,8 +72,9 @@ class Predictor:
             raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
         height, width = image.shape[:2]
         with torch.autocast(self.device.split(":")[0], self.autocast, enabled=self.autocast is not None):
-            properties = self.segmentor.properties(self._network_input(image))
-        scores = self.segmentor.label_space.class_scores(properties)
+            similarities = self.segmentor.similarities(self._network_input(image))
+        scores = self.segmentor.label_space.class_scores(similarities)
+        properties = self.segmentor.label_space.properties(similarities)
         full = F.interpolate(scores, size=(height, width), mode="bilinear", align_corners=False)
         labels = full[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
         return Prediction(labels, scores[0], properties[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,26 +12,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prolab_model import vit_adapter  # noqa: F401  # registers the backbone that configs name
-from prolab_model.label_space import PropertyLabelSpace
+from prolab_model.heads import PropertyHead
+from prolab_model.label_space import build_label_space
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
 
 Config = Mapping[str, Any]
+
+STRIDE = 32
+"""Backbones take images whose sides are multiples of this."""
 
 
 @SEGMENTORS.register_module()
 class PropertySegmentor(EncoderDecoder):
     """Predicts an embedding for every pixel; the label space turns it into properties and classes.
 
-    The heads are mmsegmentation's own: their `num_classes` is the width of the embeddings.
-
     Args:
         backbone: config of a backbone that gives four maps.
-        decode_head: config of the head whose embeddings are the prediction.
-        auxiliary_head: config of a second head that only takes part in training.
-        label_space: arguments of `PropertyLabelSpace`.
+        decode_head: config of the `PropertyHead` whose embeddings are the prediction.
+        auxiliary_head: config of a second head that only takes part in training, or nothing.
+        label_space: kind and arguments of a `LabelSpace`.
         auxiliary_weight: weight of the auxiliary head's loss.
+        reference_quirks: train as the original did: ignored pixels count with a constant loss of 1, both heads
+            weigh the same, and the accuracy is that of all pixels, the ignored ones always wrong (spec 5.1).
         test_cfg: mmsegmentation's: mode "whole", or "slide" with crop_size and stride.
         train_cfg: accepted since mmsegmentation's builder passes it; not used.
+
+    Raises:
+        ValueError: when a head is no `PropertyHead` or wants aligned corners.
     """
 
     class_weights: Tensor  # (N,)
@@ -39,9 +47,10 @@ class PropertySegmentor(EncoderDecoder):
         self,
         backbone: Config,
         decode_head: Config,
-        auxiliary_head: Config,
         label_space: Config,
+        auxiliary_head: Config | None = None,
         auxiliary_weight: float = 0.4,
+        reference_quirks: bool = False,
         test_cfg: Config | None = None,
         train_cfg: Config | None = None,
     ) -> None:
@@ -51,15 +60,24 @@ class PropertySegmentor(EncoderDecoder):
             super().__init__(
                 backbone, decode_head, auxiliary_head=auxiliary_head, test_cfg=ConfigDict(test_cfg or {"mode": "whole"})
             )
-        for head in (self.decode_head, self.auxiliary_head):
+        for head in self._heads():
+            if not isinstance(head, PropertyHead) or head.align_corners:
+                raise ValueError(
+                    f"heads must be property heads (PropertyUPerHead, ...) with align_corners=False; "
+                    f"got {type(head).__name__} with align_corners={head.align_corners}"
+                )
             nn.init.normal_(head.conv_seg.weight, std=0.01)
             nn.init.zeros_(head.conv_seg.bias)
-        self.label_space = PropertyLabelSpace(**label_space)
-        self.auxiliary_weight = auxiliary_weight
+        self.label_space = build_label_space(**label_space)
+        self.auxiliary_weight = 1.0 if reference_quirks else auxiliary_weight
+        self.reference_quirks = reference_quirks
         # mmsegmentation's sliding window allocates this many channels: class scores, not embeddings.
         self.num_classes = self.out_channels = self.label_space.class_matrix.shape[0]
         self.register_buffer("class_weights", torch.ones(self.num_classes), persistent=False)
         self.autocast: torch.dtype | None = None  # dtype of the arithmetic in training, where not float32
+
+    def _heads(self) -> list[PropertyHead]:
+        return [self.decode_head, self.auxiliary_head] if self.with_auxiliary_head else [self.decode_head]
 
     def train_step(self, data_batch: Config, optimizer: torch.optim.Optimizer, **kwargs: Any) -> dict[str, Any]:
         """One iteration's losses, as mmcv's runner wants them; backward and step are its optimizer hook's."""
@@ -71,26 +89,35 @@ class PropertySegmentor(EncoderDecoder):
         """Losses of both heads and the main head's pixel accuracy.
 
         Args:
-            img: (B, 3, H, W).
+            img: (B, 3, H, W), H and W multiples of 32.
             img_metas: unused; part of mmsegmentation's protocol.
             gt_semantic_seg: (B, 1, H, W), class ids.
         """
         features = self.extract_feat(img)
         labels = gt_semantic_seg[:, 0]
-        loss, accuracy = self.label_space.loss(self.decode_head(features), labels, self.class_weights)
-        auxiliary, _ = self.label_space.loss(self.auxiliary_head(features), labels, self.class_weights)
-        return {
-            "decode.loss_properties": loss,
-            "aux.loss_properties": self.auxiliary_weight * auxiliary,
-            "decode.accuracy": accuracy,
-        }
+        loss, accuracy = self._loss(self.decode_head, features, labels)
+        losses = {"decode.loss_properties": loss, "decode.accuracy": accuracy}
+        if self.with_auxiliary_head:
+            auxiliary, _ = self._loss(self.auxiliary_head, features, labels)
+            losses["aux.loss_properties"] = self.auxiliary_weight * auxiliary
+        return losses
 
-    def properties(self, img: Tensor) -> Tensor:
-        """Property vectors, between 0 and 1, of images (B, 3, H, W): (B, K, H/4, W/4)."""
-        embeddings = self.decode_head(self.extract_feat(img))
-        return self.label_space.properties(self.label_space.similarities(embeddings))
+    def _loss(self, head: PropertyHead, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.label_space.loss(
+            head(features), head.conv_seg, labels, self.class_weights, count_ignored=self.reference_quirks
+        )
+
+    def similarities(self, img: Tensor) -> Tensor:
+        """What the pixels of images (B, 3, H, W) have of every property: (B, K, h / 4, w / 4).
+
+        The network sees the images with their sides rounded up to multiples of 32, (h, w).
+        """
+        size = [math.ceil(side / STRIDE) * STRIDE for side in img.shape[-2:]]
+        if size != list(img.shape[-2:]):
+            img = F.interpolate(img, size=size, mode="bilinear", align_corners=False)
+        return self.label_space.similarities(self.decode_head(self.extract_feat(img)), self.decode_head.conv_seg)
 
     def encode_decode(self, img: Tensor, img_metas: Sequence[Config]) -> Tensor:
         """Class scores of images (B, 3, H, W): (B, N, H, W)."""
-        scores = self.label_space.class_scores(self.properties(img))
-        return F.interpolate(scores, size=img.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+        scores = self.label_space.class_scores(self.similarities(img))
+        return F.interpolate(scores, size=img.shape[-2:], mode="bilinear", align_corners=False)

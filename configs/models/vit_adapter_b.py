@@ -17,7 +17,7 @@ model = dict(
         pretrain_grid=14,
     ),
     decode_head=dict(
-        type="UPerHead",
+        type="PropertyUPerHead",
         in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         channels=512,
@@ -26,7 +26,7 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_head=dict(
-        type="FCNHead",
+        type="PropertyFCNHead",
         in_channels=768,
         in_index=2,
         channels=256,

@@ -27,9 +27,9 @@ def small_config() -> dict[str, Any]:
             "drop_path": 0.1,
             "conv_inplanes": 8,
         },
-        "decode_head": {"type": "UPerHead", "in_channels": [DIM] * 4, "in_index": [0, 1, 2, 3], **head},
+        "decode_head": {"type": "PropertyUPerHead", "in_channels": [DIM] * 4, "in_index": [0, 1, 2, 3], **head},
         "auxiliary_head": {
-            "type": "FCNHead",
+            "type": "PropertyFCNHead",
             "in_channels": DIM,
             "in_index": 2,
             "num_convs": 1,
@@ -40,10 +40,10 @@ def small_config() -> dict[str, Any]:
     }
 
 
-def small_segmentor(seed: int = 0) -> PropertySegmentor:
+def small_segmentor(seed: int = 0, **changes: Any) -> PropertySegmentor:
     """The small network with random weights and a label space in which every class owns two properties."""
     torch.manual_seed(seed)
-    segmentor: PropertySegmentor = build_segmentor(small_config())
+    segmentor: PropertySegmentor = build_segmentor(small_config() | changes)
     class_matrix = torch.zeros(CLASSES, PROPERTIES)
     for class_id in range(CLASSES):
         class_matrix[class_id, [class_id, (class_id + 2) % PROPERTIES]] = 1

@@ -1,74 +1,153 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
-from prolab_model.label_space import IGNORED, PropertyLabelSpace
+from prolab_model import strips
+from prolab_model.label_space import IGNORED, LabelSpace, OneHotLabelSpace, PropertyLabelSpace, build_label_space
+
+FEATURES, WIDTH, PROPERTIES, CLASSES = 6, 8, 5, 3
 
 
-def make_label_space() -> PropertyLabelSpace:
+def make_label_space(**options: Any) -> PropertyLabelSpace:
     torch.manual_seed(0)
-    label_space = PropertyLabelSpace(properties=5, classes=3, width=8, temperature=0.1)
+    options = {"temperature": 0.1} | options
+    label_space = PropertyLabelSpace(PROPERTIES, CLASSES, WIDTH, **options)
     class_matrix = torch.tensor([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]]).float()
-    label_space.assign(torch.randn(5, 8) * 3, class_matrix)
-    return label_space
+    label_space.assign(torch.randn(PROPERTIES, WIDTH) * 3, class_matrix)
+    return label_space.double()
+
+
+def make_classifier(outputs: int = WIDTH) -> nn.Conv2d:
+    torch.manual_seed(1)
+    return nn.Conv2d(FEATURES, outputs, 1).double()
+
+
+def make_pixels(size: tuple[int, int] = (16, 24)) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(2)
+    labels = torch.randint(0, CLASSES, (2, *size))
+    labels[0, :4] = IGNORED
+    return torch.randn(2, FEATURES, 4, 6, dtype=torch.float64), labels
+
+
+def loss_of(label_space: LabelSpace, features: Tensor, labels: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    weights = torch.ones(CLASSES, dtype=torch.float64)
+    return label_space.loss(features, make_classifier(label_space.centres.shape[1]), labels, weights, **options)
+
+
+def original_properties(label_space: PropertyLabelSpace, features: Tensor, size: tuple[int, int]) -> Tensor:
+    """The paper's order: embeddings, upsampled, normalised where asked for, projected, squashed (spec 2.4)."""
+    embeddings = F.interpolate(make_classifier()(features), size=size, mode="bilinear", align_corners=False)
+    if label_space.normalise:
+        embeddings = F.normalize(embeddings, dim=1)
+    similarities = torch.einsum("bdhw,kd->bkhw", embeddings, label_space.centres) / label_space.temperature
+    return similarities.sigmoid() if label_space.sigmoid else similarities
 
 
 def test_centres_are_normalised() -> None:
-    torch.testing.assert_close(make_label_space().centres.norm(dim=1), torch.ones(5))
+    torch.testing.assert_close(make_label_space().centres.norm(dim=1), torch.ones(PROPERTIES, dtype=torch.float64))
 
 
-def test_class_scores_are_cosines() -> None:
-    label_space = make_label_space()
-    properties = torch.rand(2, 5, 3, 4)
-    scores = label_space.class_scores(properties)
-    for class_id in range(3):
-        row = label_space.class_matrix[class_id].view(1, 5, 1, 1).expand_as(properties)
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_class_scores_are_cosines_of_the_properties(normalise: bool, sigmoid: bool) -> None:
+    label_space = make_label_space(normalise=normalise, sigmoid=sigmoid)
+    features, _ = make_pixels()
+    similarities = label_space.similarities(features, make_classifier())
+    properties = original_properties(label_space, features, (4, 6))
+    torch.testing.assert_close(label_space.properties(similarities), properties)
+    scores = label_space.class_scores(similarities)
+    for class_id in range(CLASSES):
+        row = label_space.class_matrix[class_id].view(1, PROPERTIES, 1, 1).expand_as(properties)
         torch.testing.assert_close(scores[:, class_id], F.cosine_similarity(properties, row, dim=1))
 
 
-def test_loss_equals_upsampling_first() -> None:
-    """The paper upsamples the embeddings and then projects them; ours the other way round, for the same figure."""
-    label_space = make_label_space()
-    embeddings = torch.randn(2, 8, 4, 6)
-    labels = torch.randint(0, 3, (2, 16, 24))
-    labels[0, :4] = IGNORED
-    loss, accuracy = label_space.loss(embeddings, labels)
+@pytest.mark.parametrize("size", [(16, 24), (13, 31), (4, 6), (3, 5)])
+@pytest.mark.parametrize(
+    "options", [{}, {"normalise": True}, {"sigmoid": False}, {"normalise": True, "sigmoid": False}]
+)
+@pytest.mark.parametrize("count_ignored", [False, True])
+def test_loss_and_gradient_are_those_of_the_original_order(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], options: dict[str, bool], count_ignored: bool
+) -> None:
+    monkeypatch.setattr(strips, "PIXELS", 100)  # several strips, the last one not full
+    label_space = make_label_space(**options)
+    features, labels = make_pixels(size)
+    ours, originals = features.clone().requires_grad_(), features.clone().requires_grad_()
+    loss, accuracy = loss_of(label_space, ours, labels, count_ignored=count_ignored)
 
-    upsampled = F.interpolate(embeddings, size=(16, 24), mode="bilinear", align_corners=False)
-    properties = (torch.einsum("bdhw,kd->bkhw", upsampled, label_space.centres) / 0.1).sigmoid()
-    targets = label_space.class_matrix[labels.where(labels != IGNORED, 0)].permute(0, 3, 1, 2)
+    properties = original_properties(label_space, originals, size)
+    rows = torch.cat([label_space.class_matrix, label_space.class_matrix.new_zeros(1, PROPERTIES)])
+    targets = rows[torch.where(labels == IGNORED, CLASSES, labels)].permute(0, 3, 1, 2)
     distance = 1 - F.cosine_similarity(properties, targets, dim=1)
-    torch.testing.assert_close(loss, distance[labels != IGNORED].mean())
-    predicted = label_space.class_scores(properties).argmax(dim=1)
-    torch.testing.assert_close(accuracy, (predicted == labels)[labels != IGNORED].float().mean())
+    predicted = torch.einsum("bkhw,nk->bnhw", properties, F.normalize(label_space.class_matrix, dim=1)).argmax(dim=1)
+    right = (predicted == labels).double()
+    counted = torch.ones_like(labels, dtype=torch.bool) if count_ignored else labels != IGNORED
+    torch.testing.assert_close(loss, distance[counted].mean())
+    torch.testing.assert_close(accuracy.double(), right[counted].mean())
+    (gradient,) = torch.autograd.grad(3 * loss, ours)
+    (expected,) = torch.autograd.grad(3 * distance[counted].mean(), originals)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_classifier_and_centres_fold_into_one_map_that_learns_alike() -> None:
+    label_space = make_label_space()
+    features, labels = make_pixels()
+    classifier = make_classifier()
+    loss, _ = label_space.loss(features, classifier, labels, torch.ones(CLASSES, dtype=torch.float64))
+    loss.backward()
+    embedding_first = make_classifier()
+    embeddings = F.interpolate(embedding_first(features), size=(16, 24), mode="bilinear", align_corners=False)
+    properties = (torch.einsum("bdhw,kd->bkhw", embeddings, label_space.centres) / 0.1).sigmoid()
+    targets = label_space.class_matrix[labels.where(labels != IGNORED, 0)].permute(0, 3, 1, 2)
+    (1 - F.cosine_similarity(properties, targets, dim=1))[labels != IGNORED].mean().backward()
+    torch.testing.assert_close(classifier.weight.grad, embedding_first.weight.grad)
+    torch.testing.assert_close(classifier.bias.grad, embedding_first.bias.grad)
+
+
+def test_binary_cross_entropy_looks_at_each_property() -> None:
+    label_space = make_label_space(loss="bce")
+    features, labels = make_pixels()
+    loss, _ = loss_of(label_space, features, labels)
+    properties = original_properties(label_space, features, (16, 24)).permute(0, 2, 3, 1)
+    labelled = labels != IGNORED
+    targets = label_space.class_matrix[labels[labelled]]
+    torch.testing.assert_close(loss, F.binary_cross_entropy(properties[labelled], targets))
 
 
 def test_loss_of_undecided_properties_is_the_sanity_value() -> None:
     """Properties of one half everywhere: one minus the root of a class's share of the properties (spec 2.4)."""
-    label_space = make_label_space()
-    loss, _ = label_space.loss(torch.zeros(1, 8, 2, 2), torch.zeros(1, 8, 8, dtype=torch.long))
-    assert loss.item() == pytest.approx(1 - math.sqrt(2 / 5))
+    classifier = make_classifier()
+    nn.init.zeros_(classifier.bias)
+    loss, _ = make_label_space().loss(
+        torch.zeros(1, FEATURES, 2, 2, dtype=torch.float64),
+        classifier,
+        torch.zeros(1, 8, 8, dtype=torch.long),
+        torch.ones(CLASSES),
+    )
+    assert loss.item() == pytest.approx(1 - math.sqrt(2 / PROPERTIES))
 
 
 def test_class_weights_weigh_pixels() -> None:
-    label_space = make_label_space()
-    embeddings = torch.randn(1, 8, 2, 2)
+    features = torch.randn(1, FEATURES, 2, 2, dtype=torch.float64)
+    only_the_second = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
     labels = torch.tensor([[[0, 0], [0, 1]]])
-    only_the_second = torch.tensor([0.0, 1.0, 1.0])
-    weighted, _ = label_space.loss(embeddings, labels, only_the_second)
-    alone, _ = label_space.loss(embeddings, torch.tensor([[[IGNORED, IGNORED], [IGNORED, 1]]]))
+    weighted, _ = make_label_space().loss(features, make_classifier(), labels, only_the_second)
+    alone, _ = loss_of(make_label_space(), features, torch.tensor([[[IGNORED, IGNORED], [IGNORED, 1]]]))
     torch.testing.assert_close(weighted, alone)
 
 
-def test_batch_without_a_label_has_no_loss_and_no_gradient() -> None:
-    embeddings = torch.randn(1, 8, 2, 2, requires_grad=True)
-    loss, _ = make_label_space().loss(embeddings, torch.full((1, 4, 4), IGNORED))
-    assert loss.item() == 0
-    (gradient,) = torch.autograd.grad(loss, embeddings)
+@pytest.mark.parametrize("options", [{}, {"normalise": True}, {"loss": "bce"}, {"contrast": 0.3}])
+def test_batch_without_a_label_has_no_loss_and_no_gradient(options: dict[str, Any]) -> None:
+    features = torch.randn(1, FEATURES, 2, 2, dtype=torch.float64, requires_grad=True)
+    loss, accuracy = loss_of(make_label_space(**options), features, torch.full((1, 4, 4), IGNORED))
+    assert (loss.item(), accuracy.item()) == (0, 0)
+    (gradient,) = torch.autograd.grad(loss, features)
     assert not gradient.any()
 
 
@@ -81,12 +160,35 @@ def test_wrong_shapes_and_classes_without_properties_are_refused() -> None:
 
 
 def test_contrast_adds_cross_entropy_over_class_scores() -> None:
-    label_space = make_label_space()
-    embeddings = torch.randn(1, 8, 2, 2)
-    labels = torch.tensor([[[0, 1], [2, IGNORED]]])
-    without, _ = label_space.loss(embeddings, labels)
-    label_space.contrast = 0.5
-    with_contrast, _ = label_space.loss(embeddings, labels)
-    scores = label_space.class_scores(label_space.properties(label_space.similarities(embeddings)))
+    features, labels = make_pixels()
+    without, _ = loss_of(make_label_space(), features, labels)
+    label_space = make_label_space(contrast=0.5)
+    with_contrast, _ = loss_of(label_space, features, labels)
+    properties = original_properties(label_space, features, (16, 24))
+    rows = F.normalize(label_space.class_matrix, dim=1)
+    scores = torch.einsum("bkhw,nk->bnhw", F.normalize(properties, dim=1), rows)
     entropy = F.cross_entropy(scores / 0.05, labels, ignore_index=IGNORED)
     torch.testing.assert_close(with_contrast, without + 0.5 * entropy)
+
+
+def test_one_hot_labels_are_learnt_by_cross_entropy() -> None:
+    label_space = build_label_space("one_hot", properties=CLASSES, classes=CLASSES, width=CLASSES).double()
+    features, labels = make_pixels()
+    loss, accuracy = loss_of(label_space, features, labels)
+    logits = F.interpolate(make_classifier(CLASSES)(features), size=(16, 24), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, labels, ignore_index=IGNORED))
+    labelled = labels != IGNORED
+    torch.testing.assert_close(accuracy.double(), (logits.argmax(dim=1) == labels)[labelled].double().mean())
+    similarities = label_space.similarities(features, make_classifier(CLASSES))
+    torch.testing.assert_close(label_space.properties(similarities), similarities.softmax(dim=1))
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="properties, classes and width must be equal; got 3, 4, 3"):
+        OneHotLabelSpace(properties=3, classes=4, width=3)
+    with pytest.raises(ValueError, match="expected one of properties, one_hot; got 'two_hot'"):
+        build_label_space("two_hot")
+    with pytest.raises(ValueError, match="expected 'cosine' or 'bce', got 'l2'"):
+        make_label_space(loss="l2")
+    with pytest.raises(ValueError, match="needs probabilities"):
+        make_label_space(loss="bce", sigmoid=False)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from prolab_model.label_space import IGNORED
-from tests.prolab_model.networks import CLASSES, PROPERTIES, small_segmentor
+from tests.prolab_model.networks import CLASSES, PROPERTIES, small_config, small_segmentor
 
 
 def make_batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,9 +62,38 @@ def test_train_step_runs_in_bfloat16_where_asked() -> None:
     assert outputs["loss"].dtype == torch.float32
 
 
-def test_scores_and_properties_have_the_label_spaces_sizes() -> None:
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_scores_have_the_images_size_whatever_it_is(size: tuple[int, int]) -> None:
     segmentor = small_segmentor().eval()
-    images, _ = make_batch()
+    images = torch.randn(2, 3, *size)
     with torch.no_grad():
-        assert segmentor.properties(images).shape == (2, PROPERTIES, 16, 24)
-        assert segmentor.encode_decode(images, []).shape == (2, CLASSES, 64, 96)
+        assert segmentor.similarities(images).shape == (2, PROPERTIES, 16, 24)
+        assert segmentor.encode_decode(images, []).shape == (2, CLASSES, *size)
+
+
+def test_reference_quirks_count_ignored_pixels_and_weigh_both_heads_alike() -> None:
+    images, labels = make_batch()
+    losses = []
+    for quirks in (False, True):
+        segmentor = small_segmentor(reference_quirks=quirks).eval()
+        with torch.no_grad():
+            losses.append(segmentor.forward_train(images, [], labels))
+    labelled = (labels != IGNORED).float().mean()
+    ours, originals = losses
+    for name, weight in (("decode.loss_properties", 1.0), ("aux.loss_properties", 0.4)):
+        torch.testing.assert_close(originals[name], ours[name] / weight * labelled + (1 - labelled))
+    torch.testing.assert_close(originals["decode.accuracy"], ours["decode.accuracy"] * labelled)
+
+
+def test_auxiliary_head_may_be_absent() -> None:
+    segmentor = small_segmentor(auxiliary_head=None).train()
+    images, labels = make_batch()
+    assert set(segmentor.forward_train(images, [], labels)) == {"decode.loss_properties", "decode.accuracy"}
+
+
+def test_heads_that_classify_by_themselves_are_refused() -> None:
+    head = small_config()["decode_head"]
+    with pytest.raises(ValueError, match=r"must be property heads .* got UPerHead"):
+        small_segmentor(decode_head=head | {"type": "UPerHead"})
+    with pytest.raises(ValueError, match="align_corners=True"):
+        small_segmentor(decode_head=head | {"align_corners": True})
