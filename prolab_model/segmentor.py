@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prolab_model import vit_adapter  # noqa: F401  # registers the backbone that configs name
+from prolab_model import beit_adapter, vit_adapter  # noqa: F401  # registers the backbones that configs name
 from prolab_model.heads import PropertyHead
 from prolab_model.label_space import build_label_space
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder

@@ -3,117 +3,136 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-import torch
 
-from prolab_model.openmmlab import build_segmentor
-from prolab_model.segmentor import PropertySegmentor
+from tests.conftest import REPOSITORY
+from tests.prolab_model.parity import ParityError, compare, compare_file
 
-RELATIVE_TOLERANCE = 1e-6
+Recorded = dict[str, npt.NDArray[Any]]
+
+FOLDER = Path(os.environ.get("PROLAB_SHARED", REPOSITORY.parent / "shared")) / "data" / "parity"
+IGNORED = 255
 
 
-@pytest.fixture(scope="module")
-def recorded(shared_data: Path) -> dict[str, np.ndarray]:
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem)
+def test_network_is_the_originals(path: Path) -> None:
+    differences = compare_file(path)
+    names = [difference.quantity for difference in differences]
+    assert {"feat/0", "feat/3", "whole", "slide", "total_loss", "loss/decode.loss_cos_simi"} <= set(names)
+    assert "gradients" in names[-1]
+    assert [difference for difference in differences if not difference.within] == []
+
+
+@pytest.fixture
+def recorded(shared_data: Path) -> Recorded:
     with np.load(shared_data / "parity" / "vit_unnorm.npz") as file:
         return {name: file[name] for name in file.files}
 
 
-@pytest.fixture(scope="module")
-def network(recorded: dict[str, np.ndarray]) -> PropertySegmentor:
-    net = json.loads(str(recorded["net"]))
-    head = {"num_classes": net["num_outputs"], "norm_cfg": {"type": "BN"}, "dropout_ratio": net["dropout_ratio"]}
-    width = net["embed_dim"]
-    segmentor: PropertySegmentor = build_segmentor(
-        {
-            "type": "PropertySegmentor",
-            "backbone": {
-                "type": net["backbone"],
-                "dim": width,
-                "depth": net["depth"],
-                "heads": net["num_heads"],
-                "interactions": net["interaction_indexes"],
-                "deform_heads": net["deform_num_heads"],
-                "drop_path": net["drop_path_rate"],
-                "conv_inplanes": net["conv_inplane"],
-                "deform_points": net["n_points"],
-            },
-            "decode_head": {
-                "type": "UPerHead",
-                "in_channels": [width] * 4,
-                "in_index": [0, 1, 2, 3],
-                "channels": net["uper_channels"],
-                "align_corners": False,
-                **head,
-            },
-            "auxiliary_head": {
-                "type": "FCNHead",
-                "in_channels": width,
-                "in_index": 2,
-                "channels": net["fcn_channels"],
-                "num_convs": 1,
-                "concat_input": False,
-                "align_corners": False,
-                **head,
-            },
-            "label_space": {
-                "properties": net["num_properties"],
-                "classes": net["num_classes"],
-                "width": net["num_outputs"],
-                "temperature": net["temperature"],
-            },
-            "test_cfg": {"mode": "slide", "crop_size": net["test_crop"], "stride": net["test_stride"]},
-        }
-    )
-    weights = {name[3:]: torch.from_numpy(value) for name, value in recorded.items() if name.startswith("sd/")}
-    absent = segmentor.load_state_dict(weights, strict=False)
-    assert not absent.unexpected_keys
-    assert sorted(absent.missing_keys) == ["label_space.centres", "label_space.class_matrix"]
-    centres, class_matrix = (torch.from_numpy(recorded[f"bank/{name}"]).float().T for name in ("centres", "labels"))
-    segmentor.label_space.assign(centres, class_matrix)
-    return segmentor.double().eval()
+def with_net(recorded: Recorded, **settings: Any) -> Recorded:
+    return {**recorded, "net": np.array(json.dumps({**json.loads(str(recorded["net"])), **settings}))}
 
 
-def assert_close(actual: torch.Tensor, expected: np.ndarray) -> None:
-    torch.testing.assert_close(actual, torch.from_numpy(expected).double(), rtol=RELATIVE_TOLERANCE, atol=1e-8)
+def above(recorded: Recorded) -> list[str]:
+    return [difference.quantity for difference in compare(recorded) if not difference.within]
 
 
-@pytest.mark.parametrize("level", range(4))
-def test_backbone_maps(network: PropertySegmentor, recorded: dict[str, np.ndarray], level: int) -> None:
-    with torch.no_grad():
-        maps = network.backbone(torch.from_numpy(recorded["img"]).double())
-    assert_close(maps[level], recorded[f"feat/{level}"])
+def test_ignored_pixels_left_out(recorded: Recorded) -> None:
+    """With `ignore_index` 255 the mean is over labelled pixels; each other one counted with a loss of 1 before."""
+    labelled = float((recorded["gt"] != IGNORED).mean())
+    assert 0 < labelled < 1
+    for name in ("loss/decode.loss_cos_simi", "loss/aux.loss_cos_simi"):
+        recorded[name] = (recorded[name] - (1 - labelled)) / labelled
+    recorded["total_loss"] = recorded["loss/decode.loss_cos_simi"] + recorded["loss/aux.loss_cos_simi"]
+    for name in recorded:
+        if name.startswith("grad/"):
+            recorded[name] = recorded[name] / labelled
+    assert above(with_net(recorded, ignore_index=IGNORED)) == []
+    assert "loss/decode.loss_cos_simi" in above(recorded)
 
 
-def test_class_scores_of_a_whole_image(network: PropertySegmentor, recorded: dict[str, np.ndarray]) -> None:
-    with torch.no_grad():
-        scores = network.encode_decode(torch.from_numpy(recorded["img"]).double(), [])
-    assert_close(scores, recorded["whole"])
+@pytest.mark.parametrize("name", ["feat/2", "whole", "slide", "total_loss", "loss/aux.acc_seg", "loss/decode.acc_seg"])
+def test_changed_number_is_found(recorded: Recorded, name: str) -> None:
+    changed = np.array(recorded[name], np.float64)
+    changed.flat[changed.size // 2] += 3e-6 * np.abs(changed).max()
+    recorded[name] = changed
+    assert above(recorded) == [name]
 
 
-def test_class_scores_by_sliding_windows(network: PropertySegmentor, recorded: dict[str, np.ndarray]) -> None:
-    image = torch.from_numpy(recorded["big"]).double()
-    meta = {"img_shape": (*image.shape[-2:], 3), "ori_shape": (*recorded["ori"].tolist(), 3)}
-    with torch.no_grad():
-        scores = network.slide_inference(image, [meta], rescale=True)
-    assert_close(scores, recorded["slide"])
+def test_changed_gradient_is_found(recorded: Recorded) -> None:
+    recorded["grad/backbone.up.weight"] = recorded["grad/backbone.up.weight"] * (1 + 3e-6)
+    assert above(recorded) == ["311 gradients, worst backbone.up.weight"]
 
 
-def test_loss_of_labelled_pixels(network: PropertySegmentor, recorded: dict[str, np.ndarray]) -> None:
-    """The original's mean also counts each ignored pixel as a constant 1; ours leaves them out."""
-    labels = torch.from_numpy(recorded["gt"]).long()
-    labelled = (labels != 255).double().mean()
-    network.train()
-    try:
-        with torch.no_grad():
-            losses = network.forward_train(torch.from_numpy(recorded["img"]).double(), [], labels)
-    finally:
-        network.eval()
-    for ours, original, weight in (
-        ("decode.loss_properties", "loss/decode.loss_cos_simi", 1.0),
-        ("aux.loss_properties", "loss/aux.loss_cos_simi", network.auxiliary_weight),
-    ):
-        with_ignored = losses[ours] / weight * labelled + (1 - labelled)
-        assert_close(with_ignored, recorded[original])
+@pytest.mark.parametrize(
+    "setting", [{"temperature": 0.05}, {"normalize": True}, {"test_stride": [32, 32]}], ids=lambda setting: str(setting)
+)
+def test_other_setting_is_found(recorded: Recorded, setting: dict[str, Any]) -> None:
+    assert "slide" in above(with_net(recorded, **setting))
+
+
+def test_not_a_number_is_found(recorded: Recorded) -> None:
+    recorded["total_loss"] = np.array(np.nan)
+    assert above(recorded) == ["total_loss"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: with_net(file, window_attn=True), "net: window_attn: the network supports False only, got True"),
+        (lambda file: with_net(file, colour="red"), "net: colour: 'red' is a setting that this program does not know"),
+        (lambda file: with_net(file, ignore_index=7), "net: ignore_index: expected null or 255, got 7"),
+        (lambda file: with_net(file, backbone="Swin"), "net: backbone: expected ViTAdapter or BEiTAdapter, got 'Swin'"),
+        (lambda file: with_net(file, num_classes=8), "net: num_classes is 8, but the bank has 7"),
+        (lambda file: with_net(file, dropout_ratio=0.1), "net: dropout_ratio is 0.1: losses and gradients"),
+        (lambda file: with_net(file, uper_channels=16), r"of another shape: decode_head\.conv_seg\.weight"),
+        (lambda file: {**file, "loss/other": file["total_loss"]}, "does not know: loss/other"),
+        (lambda file: {**file, "grad/other": file["total_loss"]}, "does not know: grad/other"),
+        (
+            lambda file: without(file, "grad/backbone.up.bias"),
+            r"without a gradient in the file: grad/backbone\.up\.bias",
+        ),
+        (lambda file: without(file, "ori"), "the file has no ori"),
+        (lambda file: {**file, "whole": file["slide"]}, "whole: the file has shape"),
+    ],
+)
+def test_file_that_cannot_be_compared(recorded: Recorded, change: Callable[[Recorded], Recorded], message: str) -> None:
+    with pytest.raises(ParityError, match=message):
+        compare(change(recorded))
+
+
+def without(recorded: Recorded, name: str) -> Recorded:
+    return {other: value for other, value in recorded.items() if other != name}
+
+
+def test_command(recorded: Recorded, shared_data: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "changed.npz", **{**recorded, "total_loss": recorded["total_loss"] * 1.001})
+    np.savez(tmp_path / "unknown.npz", **{**recorded, "more": recorded["total_loss"]})
+
+    def run(*files: Path) -> tuple[int, str]:
+        command = [sys.executable, str(REPOSITORY / "tests" / "parity.py"), *map(str, files)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    path = shared_data / "parity" / "vit_unnorm.npz"
+    code, shown = run(path)
+    assert code == 0
+    assert "  feat/0\n" in shown
+    assert "311 gradients, worst backbone." in shown
+    assert "\x1b" not in shown
+
+    code, shown = run(tmp_path / "changed.npz", tmp_path / "unknown.npz", tmp_path / "absent.npz", path)
+    assert code == 1
+    assert "  1.0e-03  above 1e-06  total_loss\n" in shown
+    assert "unknown.npz\n  error: quantities that this program does not know: more\n" in shown
+    assert "absent.npz\n  error: " in shown
