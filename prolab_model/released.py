@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from prolab_model.bank import Bank
+from prolab_model.label_space import PropertyLabelSpace
 from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.segmentor import PropertySegmentor
@@ -84,9 +85,12 @@ def build_released(
     Raises:
         ValueError: when weights, network and bank do not belong together.
     """
+    if network["label_space"].get("kind", "properties") != "properties":
+        raise ValueError(f"expected a network over properties, got label_space {network['label_space']}")
     (classes, properties), width = bank.class_matrix.shape, bank.centres.shape[1]
     sized = sized_network(network, properties=properties, classes=classes, width=width)
     segmentor: PropertySegmentor = build_segmentor(sized)
+    assert isinstance(segmentor.label_space, PropertyLabelSpace)
     own = {name: value for name, value in segmentor.state_dict().items() if not name.startswith(_LABEL_SPACE)}
     _require_same_tensors(state, own, source)
     for name, value in own.items():

@@ -109,6 +109,13 @@ def test_bank_of_another_width_is_refused(tmp_path: Path) -> None:
         )
 
 
+def test_network_without_properties_is_refused(tmp_path: Path) -> None:
+    write_released(tmp_path / "checkpoint.pth", released_state(small_segmentor()))
+    network = {**unsized_config(), "label_space": {"kind": "one_hot"}}
+    with pytest.raises(ValueError, match="expected a network over properties"):
+        load_released(network, tmp_path / "checkpoint.pth", BANK)
+
+
 @pytest.mark.parametrize("content", [{"model": {}}, {"state_dict": {"weight": 1}}, [1]])
 def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "checkpoint.pth")
