@@ -1,7 +1,8 @@
 # ViT-Adapter-B with UPerHead over properties and an FCN auxiliary head: the network of ProLab's
 # base models (ECCV 2024), 134 M parameters with 768-wide embeddings.
-# Needs: pretrained DeiT-B or another ViT-B/16 with a 14 x 14 position grid (`train.pretrained`).
-# Run:   prolab run EXPERIMENT.yaml --set train.model=configs/models/vit_adapter_b.py
+# Reached: see ade20k_vit_adapter_b.py and the other networks that inherit it.
+# Needs:   pretrained DeiT-B or another ViT-B/16 (`train.pretrained`).
+# Run:     prolab run EXPERIMENT.yaml --set train.model=configs/models/vit_adapter_b.py
 #
 # Width of the embeddings, number of properties and of classes come from the label space.
 model = dict(

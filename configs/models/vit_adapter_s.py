@@ -1,7 +1,9 @@
-# ViT-Adapter-S: 384 wide, with heads of 128 channels, so that it trains on a CPU too.
-# Needs: a pretrained ViT-S/16 (`train.pretrained`); the position grid here is that of DINOv2's weights
-#        (37 x 37); for DeiT-S set pretrain_grid to 14 in a config that inherits this one.
-# Run:   prolab run configs/experiments/camvid.yaml
+# A light ViT-Adapter-S: 384 wide, with heads of 128 channels, so that it trains on a CPU too. ViT-Adapter's authors
+# have heads of 512 and 256 channels, deform_ratio 1 and drop_path 0.2.
+# Reached: 61.2 mIoU on CamVid after 1,000 steps of 4 crops of 256 x 256 in 42 minutes on two cores (README).
+# Needs:   a pretrained ViT-S/16 (`train.pretrained`); the position grid here is that of DINOv2's weights (37 x 37); for
+#          DeiT-S set pretrain_grid to 14 in a config that inherits this one. 4 GB for 4 crops of 256 x 256 in bfloat16.
+# Run:     prolab run configs/experiments/camvid.yaml
 _base_ = "./vit_adapter_b.py"
 model = dict(
     backbone=dict(dim=384, heads=6, deform_heads=6, drop_path=0.1, pretrain_grid=37),

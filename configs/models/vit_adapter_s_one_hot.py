@@ -1,0 +1,6 @@
+# The baseline of properties on CamVid: the same light ViT-Adapter-S, one-hot labels, cross-entropy.
+# Reached: nothing measured yet.
+# Needs:   what vit_adapter_s.py needs; the descriptions decide nothing here.
+# Run:     prolab run configs/experiments/camvid.yaml --set train.model=configs/models/vit_adapter_s_one_hot.py
+_base_ = "./vit_adapter_s.py"
+model = dict(label_space=dict(_delete_=True, kind="one_hot"))
