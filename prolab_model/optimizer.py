@@ -8,6 +8,9 @@ from typing import Any
 from torch import nn
 
 
+_EMBEDDING = ("backbone.patch_embed.", "backbone.pos_embed", "backbone.cls_token")
+
+
 def layer_decay_groups(
     model: nn.Module,
     learning_rate: float,
@@ -18,15 +21,15 @@ def layer_decay_groups(
 ) -> list[dict[str, Any]]:
     """Optimizer groups: the deeper a transformer block, the nearer its learning rate to the full one.
 
-    Group 0 is the patch and position embedding, group i + 1 block i, group depth + 1 everything
+    Group 0 is the patch and position embedding and the class token, group i + 1 block i, group depth + 1 everything
     else. One-dimensional parameters are not decayed.
 
     Args:
-        model: a segmentor whose backbone is a `ViTAdapter`.
+        model: a segmentor.
         learning_rate: of the transformer's last group.
         weight_decay: of the decayed parameters.
         decay_rate: factor from one layer to the one before it.
-        depth: number of transformer blocks.
+        depth: number of the backbone's transformer blocks; 0 for a backbone of another kind, which is one layer.
         adapter_multiplier: learning rate of adapter and heads relative to `learning_rate`.
     """
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
@@ -34,7 +37,7 @@ def layer_decay_groups(
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        layer = _layer(name, last)
+        layer = _layer(name, depth)
         decayed = parameter.ndim > 1 and not name.endswith(".bias")
         scale = adapter_multiplier if layer == last else decay_rate ** (last - layer)
         group = groups.setdefault(
@@ -45,8 +48,11 @@ def layer_decay_groups(
     return [groups[key] for key in sorted(groups)]
 
 
-def _layer(name: str, last: int) -> int:
+def _layer(name: str, depth: int) -> int:
+    last = depth + 1
+    if not depth:
+        return 0 if name.startswith("backbone.") else last
     block = re.match(r"backbone\.blocks\.(\d+)\.", name)
     if block:
         return int(block[1]) + 1
-    return 0 if name.startswith(("backbone.patch_embed.", "backbone.pos_embed")) else last
+    return 0 if name.startswith(_EMBEDDING) else last

@@ -15,14 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import JsonValue
+from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from artifacts import Artifact
 from prolab_model.checkpoint import ModelCard, save_model
 from prolab_model.data import TrainingCrops, training_pipeline
+from prolab_model.label_space import PropertyLabelSpace
+from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import IterBasedRunner, MMDataParallel, build_segmentor, collate
 from prolab_model.optimizer import layer_decay_groups
-from prolab_model.pretrained import load_pretrained_vit, read_weights
+from prolab_model.pretrained import load_pretrained, read_weights
 from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import Split, read_split
 from tasks.device import choose_device
@@ -61,7 +64,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         network=network,
         classes=split.classes,
         palette=split.palette,
-        properties=tuple(context.inputs["label_space"].table("properties.parquet")["name"].to_pylist()),
+        properties=_property_names(segmentor, context.inputs["label_space"], split.classes),
         test_scale=params.test_scale,
         base_size=params.base_size,
     )
@@ -76,31 +79,29 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
 
 
 def _network_config(params: TrainParams, label_space: Artifact, split: Split) -> dict[str, Any]:
-    """The network's config, with the sizes that the label space decides."""
-    network: dict[str, Any] = copy.deepcopy(params.network())
+    """The network's config, with the sizes that the label space decides; one-hot labels have the classes' alone."""
+    network: dict[str, Any] = params.network()
+    classes = len(split.classes)
+    if network["label_space"].get("kind") == "one_hot":
+        return sized_network(network, properties=classes, classes=classes, width=classes)
     properties = label_space.table("properties.parquet")
-    width = len(properties["centre"][0])
-    network["label_space"] |= {
-        "properties": len(properties),
-        "classes": len(split.classes),
-        "width": width,
-        "contrast": params.contrast,
-    }
-    for head in ("decode_head", "auxiliary_head"):
-        network[head]["num_classes"] = width
-    return network
+    network["label_space"]["contrast"] = params.contrast
+    return sized_network(network, properties=len(properties), classes=classes, width=len(properties["centre"][0]))
 
 
 def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
     segmentor: PropertySegmentor = build_segmentor(dict(copy.deepcopy(network)))
     if params.pretrained is not None:
         try:
-            report = load_pretrained_vit(segmentor.backbone, read_weights(params.pretrained))
+            report = load_pretrained(segmentor.backbone, read_weights(params.pretrained))
         except ValueError as error:
             raise InputError(f"train.pretrained: {params.pretrained}: {error}") from error
         log.info("%s: %s", params.pretrained.name, report)
     centres, class_matrix = _label_space_tensors(label_space, split.classes)
-    segmentor.label_space.assign(centres, class_matrix)
+    if isinstance(segmentor.label_space, PropertyLabelSpace):
+        segmentor.label_space.assign(centres, class_matrix)
+    if params.checkpoint_activations:
+        _checkpoint_activations(segmentor.backbone)
     segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
     segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
     return segmentor
@@ -116,6 +117,26 @@ def _label_space_tensors(label_space: Artifact, classes: tuple[str, ...]) -> tup
     class_matrix = torch.zeros(len(classes), len(centres))
     class_matrix[pairs["class_id"].to_list(), pairs["property_id"].to_list()] = 1
     return torch.from_numpy(centres), class_matrix
+
+
+def _property_names(segmentor: PropertySegmentor, label_space: Artifact, classes: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(segmentor.label_space, PropertyLabelSpace):
+        return tuple(label_space.table("properties.parquet")["name"].to_pylist())
+    return classes
+
+
+def _checkpoint_activations(backbone: nn.Module) -> None:
+    """Turn on what our backbones and mmsegmentation's (`with_cp`) have for it."""
+    switches = [
+        (module, name)
+        for module in backbone.modules()
+        for name in ("checkpoint_activations", "with_cp")
+        if hasattr(module, name)
+    ]
+    if not switches:
+        raise InputError(f"train.checkpoint_activations: {type(backbone).__name__} cannot do this")
+    for module, name in switches:
+        setattr(module, name, True)
 
 
 def class_weights(class_pixels: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.float32]:
@@ -135,7 +156,7 @@ def _runner(
         weight_decay=params.weight_decay,
         decay_rate=params.layer_decay,
         adapter_multiplier=params.adapter_multiplier,
-        depth=len(segmentor.backbone.blocks),
+        depth=len(getattr(segmentor.backbone, "blocks", ())),
     )
     runner = IterBasedRunner(
         MMDataParallel(segmentor, device_ids=[0] if segmentor.class_weights.is_cuda else None),

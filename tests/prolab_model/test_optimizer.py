@@ -32,6 +32,20 @@ def test_rates_fall_with_the_distance_from_the_head() -> None:
     assert group_of("backbone.pos_embed")["weight_decay"] == 0.1
 
 
+def test_a_backbone_without_blocks_is_one_layer() -> None:
+    model = torch.nn.ModuleDict({"backbone": torch.nn.Conv2d(3, 4, 1), "decode_head": torch.nn.Conv2d(4, 2, 1)})
+    groups = layer_decay_groups(
+        model, learning_rate=1.0, weight_decay=0.1, decay_rate=0.5, depth=0, adapter_multiplier=10.0
+    )
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [
+        (0.5, 0.0),
+        (0.5, 0.1),
+        (10.0, 0.0),
+        (10.0, 0.1),
+    ]
+    assert groups[1]["params"] == [model["backbone"].weight]
+
+
 def test_base_backbone_has_the_references_groups() -> None:
     """28 groups; layer 13 holds 70 decayed and 139 undecayed tensors (spec appendix A)."""
     from prolab_model.vit_adapter import ViTAdapter
