@@ -58,16 +58,17 @@ class LabelSpace(nn.Module, ABC):
         """Scores (B, N, h, w), the largest for the predicted class, of similarities (B, K, h, w)."""
 
     @abstractmethod
-    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses and predictions of pixels.
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
+        """Losses (P,) of pixels.
 
         Args:
             similarities: (P, K).
             labels: (P,), class ids; N where a pixel has none, which is a class without properties.
-
-        Returns:
-            Losses (P,), and predicted class ids (P,).
         """
+
+    @abstractmethod
+    def predict(self, similarities: Tensor) -> Tensor:
+        """Class ids (P,) of pixels with similarities (P, K)."""
 
     def loss(
         self,
@@ -76,6 +77,7 @@ class LabelSpace(nn.Module, ABC):
         labels: Tensor,
         class_weights: Tensor,
         count_ignored: bool = False,
+        measure_accuracy: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Mean loss of the labelled pixels at the labels' size.
 
@@ -88,6 +90,7 @@ class LabelSpace(nn.Module, ABC):
             labels: (B, H, W), class ids; `IGNORED` pixels do not count.
             class_weights: (N,), how much a pixel of each class counts.
             count_ignored: let `IGNORED` pixels count like others, as the original does.
+            measure_accuracy: predict every pixel; otherwise the accuracy is 0.
 
         Returns:
             The loss, and the share of the counted pixels whose class is right; both scalars.
@@ -96,7 +99,8 @@ class LabelSpace(nn.Module, ABC):
         without_label = len(class_weights)
         labels = torch.where(labels == IGNORED, without_label, labels)
         weights = F.pad(class_weights, (0, 1), value=float(count_ignored))
-        total, right = sum_over_pixels(self.pixel_losses, similarities, lengths, labels, weights)
+        predict = self.predict if measure_accuracy else None
+        total, right = sum_over_pixels(self.pixel_losses, predict, similarities, lengths, labels, weights)
         counted = labels.numel() if count_ignored else (labels != without_label).sum().clamp_min(1)
         # A batch without a labelled pixel has loss zero, not 0 / 0.
         return total / weights[labels].sum().clamp_min(1e-6), right / counted
@@ -182,24 +186,33 @@ class PropertyLabelSpace(LabelSpace):
         """Cosine of property vectors with every class's row: (B, K, h, w) to (B, N, h, w)."""
         properties = self.properties(similarities)
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
-        return F.conv2d(properties, rows[:, :, None, None]) / _length(properties, dim=1)
+        return F.conv2d(properties, rows[:, :, None, None]) / _length(properties)[:, None]
 
-    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """One minus the cosine, or the binary cross-entropy, and the contrast."""
+        class_matrix = F.pad(self.class_matrix, (0, 0, 0, 1)).to(similarities.dtype)  # a row of zeros for "no label"
         properties = self.properties(similarities)
-        class_matrix = F.pad(self.class_matrix, (0, 0, 0, 1)).to(properties.dtype)  # a row of zeros for "no label"
-        scores = properties @ F.normalize(class_matrix, dim=1).T / _length(properties, dim=1)  # (P, N + 1)
-        if self.pixel_loss == "cosine":
-            losses = 1 - scores.gather(1, labels[:, None])[:, 0]
-        else:
+        if self.pixel_loss == "bce":
             targets = class_matrix[labels]
             losses = F.binary_cross_entropy_with_logits(similarities, targets, reduction="none").mean(dim=1)
+        else:
+            own_rows = F.normalize(class_matrix, dim=1)[labels]
+            losses = 1 - (properties * own_rows).sum(dim=1) / _length(properties)
         if self.contrast:
-            without_label = class_matrix.shape[0] - 1
-            losses = losses + self.contrast * F.cross_entropy(
-                scores[:, :-1] / CONTRAST_TEMPERATURE, labels, reduction="none", ignore_index=without_label
-            )
-        return losses, scores.detach()[:, :-1].argmax(dim=1)
+            scores = self._pixel_scores(properties) / CONTRAST_TEMPERATURE
+            without_label = scores.shape[1]
+            contrast = F.cross_entropy(scores, labels, reduction="none", ignore_index=without_label)
+            losses = losses + self.contrast * contrast
+        return losses
+
+    def predict(self, similarities: Tensor) -> Tensor:
+        """The class whose row is nearest."""
+        return self._pixel_scores(self.properties(similarities)).argmax(dim=1)
+
+    def _pixel_scores(self, properties: Tensor) -> Tensor:
+        """Class scores (P, N) of pixels with property vectors (P, K)."""
+        rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
+        return properties @ rows.T / _length(properties)[:, None]
 
     def _before_upsampling(
         self, features: Tensor, classifier: nn.Conv2d, labels: Tensor
@@ -248,11 +261,14 @@ class OneHotLabelSpace(LabelSpace):
         """The logits; at least float32."""
         return similarities.to(torch.promote_types(similarities.dtype, torch.float32))
 
-    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy; zero for pixels without a label."""
         without_label = similarities.shape[1]
-        losses = F.cross_entropy(similarities, labels, reduction="none", ignore_index=without_label)
-        return losses, similarities.detach().argmax(dim=1)
+        return F.cross_entropy(similarities, labels, reduction="none", ignore_index=without_label)
+
+    def predict(self, similarities: Tensor) -> Tensor:
+        """The class with the largest logit."""
+        return similarities.argmax(dim=1)
 
 
 KINDS: dict[str, type[LabelSpace]] = {"properties": PropertyLabelSpace, "one_hot": OneHotLabelSpace}
@@ -269,5 +285,7 @@ def build_label_space(kind: str = "properties", **arguments: Any) -> LabelSpace:
     return KINDS[kind](**arguments)
 
 
-def _length(vectors: Tensor, dim: int) -> Tensor:
-    return vectors.square().sum(dim=dim, keepdim=True).clamp_min(1e-16).sqrt()
+def _length(vectors: Tensor) -> Tensor:
+    """Length of vectors (B or P, K, ...) along their second dimension, never zero."""
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return length.clamp_min(1e-8)

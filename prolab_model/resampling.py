@@ -80,18 +80,31 @@ def upsampled_length(maps: Tensor, size: Size) -> Tensor:
         (B, H, W), at least float32.
     """
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    left, right = maps[..., :-1], maps[..., 1:]
-    upper, lower = maps[..., :-1, :], maps[..., 1:, :]
-    itself = maps.square().sum(dim=1)
-    beside = (left * right).sum(dim=1)
-    below = (upper * lower).sum(dim=1)
-    diagonal = (left[..., :-1, :] * right[..., 1:, :]).sum(dim=1) + (right[..., :-1, :] * left[..., 1:, :]).sum(dim=1)
+    # A few channels at a time stay in the caches through the five products, and on the way back.
+    groups = [_neighbour_products(group) for group in torch.split(maps, 32, dim=1)]
+    itself, beside, below, diagonal = (torch.stack(products).sum(dim=0) for products in zip(*groups, strict=True))
     row_weights, row_pairs = _squared_weights(maps.shape[-2], size[0], maps)
     column_weights, column_pairs = _squared_weights(maps.shape[-1], size[1], maps)
-    squared = row_weights @ (itself @ column_weights.T + beside @ column_pairs.T) + row_pairs @ (
-        below @ column_weights.T + diagonal @ column_pairs.T / 2
-    )
+    squared = row_weights @ (itself @ column_weights.T + beside @ column_pairs.T)
+    squared = squared + row_pairs @ (below @ column_weights.T + diagonal @ column_pairs.T / 2)
     return squared.clamp_min(1e-24).sqrt()
+
+
+def _neighbour_products(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Inner products of every pixel of maps (B, C, h, w) with itself, its right and its lower neighbour.
+
+    The fourth is the sum of the two diagonals of every square of four pixels.
+    """
+    left, right = maps[..., :-1], maps[..., 1:]
+    upper, lower = maps[..., :-1, :], maps[..., 1:, :]
+    falling = left[..., :-1, :] * right[..., 1:, :]
+    rising = right[..., :-1, :] * left[..., 1:, :]
+    return (
+        maps.square().sum(dim=1),
+        (left * right).sum(dim=1),
+        (upper * lower).sum(dim=1),
+        falling.sum(dim=1) + rising.sum(dim=1),
+    )
 
 
 def _squared_weights(inputs: int, outputs: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,6 +75,7 @@ class PropertySegmentor(EncoderDecoder):
         self.num_classes = self.out_channels = self.label_space.class_matrix.shape[0]
         self.register_buffer("class_weights", torch.ones(self.num_classes), persistent=False)
         self.autocast: torch.dtype | None = None  # dtype of the arithmetic in training, where not float32
+        self.measure_accuracy = True  # in training; costs class scores for every pixel, so whoever logs less may say so
 
     def _heads(self) -> list[PropertyHead]:
         return [self.decode_head, self.auxiliary_head] if self.with_auxiliary_head else [self.decode_head]
@@ -95,16 +96,20 @@ class PropertySegmentor(EncoderDecoder):
         """
         features = self.extract_feat(img)
         labels = gt_semantic_seg[:, 0]
-        loss, accuracy = self._loss(self.decode_head, features, labels)
-        losses = {"decode.loss_properties": loss, "decode.accuracy": accuracy}
+        loss, accuracy = self._loss(self.decode_head, features, labels, self.measure_accuracy)
+        losses = {"decode.loss_properties": loss}
+        if self.measure_accuracy:
+            losses["decode.accuracy"] = accuracy
         if self.with_auxiliary_head:
-            auxiliary, _ = self._loss(self.auxiliary_head, features, labels)
+            auxiliary, _ = self._loss(self.auxiliary_head, features, labels, measure_accuracy=False)
             losses["aux.loss_properties"] = self.auxiliary_weight * auxiliary
         return losses
 
-    def _loss(self, head: PropertyHead, features: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(
+        self, head: PropertyHead, features: Sequence[Tensor], labels: Tensor, measure_accuracy: bool
+    ) -> tuple[Tensor, Tensor]:
         return self.label_space.loss(
-            head(features), head.conv_seg, labels, self.class_weights, count_ignored=self.reference_quirks
+            head(features), head.conv_seg, labels, self.class_weights, self.reference_quirks, measure_accuracy
         )
 
     def similarities(self, img: Tensor) -> Tensor:

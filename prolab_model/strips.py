@@ -11,14 +11,22 @@ from torch.autograd.function import once_differentiable
 
 from prolab_model.resampling import resized_rows, source_rows
 
-PixelLosses = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Similarities (P, K) and labels (P,) to losses (P,) and predictions (P,)."""
+PixelLosses = Callable[[Tensor, Tensor], Tensor]
+"""Similarities (P, K) and labels (P,) to losses (P,)."""
 
-PIXELS = 2**14  # in a strip: enough to keep the cores busy, few enough to stay in the caches
+Predict = Callable[[Tensor], Tensor]
+"""Similarities (P, K) to class ids (P,)."""
+
+PIXELS = 2**13  # in a strip: enough to keep the cores busy, few enough to stay in the caches
 
 
 def sum_over_pixels(
-    pixel_losses: PixelLosses, similarities: Tensor, lengths: Tensor | None, labels: Tensor, weights: Tensor
+    pixel_losses: PixelLosses,
+    predict: Predict | None,
+    similarities: Tensor,
+    lengths: Tensor | None,
+    labels: Tensor,
+    weights: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Weighted sum of the pixels' losses, whose memory does not grow with the labels' size times K.
 
@@ -26,7 +34,8 @@ def sum_over_pixels(
     differentiated and forgotten.
 
     Args:
-        pixel_losses: the loss and the predicted class of pixels at the labels' size.
+        pixel_losses: losses of pixels at the labels' size.
+        predict: predicted classes of such pixels, or nothing where nobody asks how many are right.
         similarities: (B, K, h, w); upsampled bilinearly to the labels' size.
         lengths: (B, H, W) to divide the upsampled similarities by, or nothing.
         labels: (B, H, W), which index `weights`.
@@ -38,7 +47,7 @@ def sum_over_pixels(
     dtype = torch.promote_types(similarities.dtype, torch.float32)
     rows = similarities.permute(0, 2, 3, 1).to(dtype).contiguous()  # (B, h, w, K)
     summed: tuple[Tensor, Tensor] = _SumOverStrips.apply(  # type: ignore[no-untyped-call]
-        pixel_losses, rows, lengths, labels, weights.to(dtype)
+        pixel_losses, predict, rows, lengths, labels, weights.to(dtype)
     )
     return summed
 
@@ -46,9 +55,15 @@ def sum_over_pixels(
 class _SumOverStrips(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, pixel_losses: PixelLosses, maps: Tensor, lengths: Tensor | None, labels: Tensor, weights: Tensor
+        ctx: Any,
+        pixel_losses: PixelLosses,
+        predict: Predict | None,
+        maps: Tensor,
+        lengths: Tensor | None,
+        labels: Tensor,
+        weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        differentiated = ctx.needs_input_grad[1]
+        differentiated = ctx.needs_input_grad[2]
         total, right = weights.new_zeros(()), labels.new_zeros(())
         gradients = torch.zeros_like(maps) if differentiated else None
         length_gradients = torch.zeros_like(lengths) if differentiated and lengths is not None else None
@@ -63,8 +78,8 @@ class _SumOverStrips(torch.autograd.Function):
                 pixels = resized_rows(strip, first, start, stop, (height, width), inputs)
                 if strip_lengths is not None:
                     pixels = pixels / strip_lengths[..., None]
-                losses, predictions = pixel_losses(pixels.flatten(0, 2), strip_labels)
-                strip_total = losses @ weights[strip_labels]
+                pixels = pixels.flatten(0, 2)
+                strip_total = pixel_losses(pixels, strip_labels) @ weights[strip_labels]
             if gradients is not None:
                 inputs_of_strip = [strip] if strip_lengths is None else [strip, strip_lengths]
                 strip_gradient, *rest = torch.autograd.grad(strip_total, inputs_of_strip)
@@ -72,7 +87,8 @@ class _SumOverStrips(torch.autograd.Function):
                 if length_gradients is not None:
                     length_gradients[:, start:stop] = rest[0]
             total += strip_total.detach()
-            right += (predictions == strip_labels).sum()
+            if predict is not None:
+                right += (predict(pixels.detach()) == strip_labels).sum()
         ctx.save_for_backward(gradients, length_gradients)
         ctx.mark_non_differentiable(right)
         return total, right
@@ -81,7 +97,7 @@ class _SumOverStrips(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients, length_gradients = (None if saved is None else saved * total_gradient for saved in ctx.saved_tensors)
-        return None, gradients, length_gradients, None, None
+        return None, None, gradients, length_gradients, None, None
 
 
 def _strips(labels: Tensor) -> Iterator[tuple[int, int]]:
