@@ -101,7 +101,7 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
     if isinstance(segmentor.label_space, PropertyLabelSpace):
         segmentor.label_space.assign(centres, class_matrix)
     if params.checkpoint_activations:
-        _checkpoint_activations(segmentor.backbone)
+        turn_on_checkpointing(segmentor.backbone)
     segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
     segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
     return segmentor
@@ -125,8 +125,12 @@ def _property_names(segmentor: PropertySegmentor, label_space: Artifact, classes
     return classes
 
 
-def _checkpoint_activations(backbone: nn.Module) -> None:
-    """Turn on what our backbones and mmsegmentation's (`with_cp`) have for it."""
+def turn_on_checkpointing(backbone: nn.Module) -> None:
+    """Have a backbone compute its activations twice instead of keeping them; mmsegmentation's call this `with_cp`.
+
+    Raises:
+        InputError: when the backbone has nothing of the kind.
+    """
     switches = [
         (module, name)
         for module in backbone.modules()

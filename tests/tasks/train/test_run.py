@@ -14,8 +14,9 @@ from tasks import train
 from tasks.errors import InputError
 from tasks.execution import run_stage
 from tasks.progress import Progress, SilentProgress
-from tasks.train import TrainParams
-from tasks.train.run import class_weights
+from tasks.train import TrainParams, read_recipe
+from tasks.train.run import class_weights, turn_on_checkpointing
+from tests.conftest import REPOSITORY
 
 SETTINGS = {"max_iters": 12, "batch_size": 2, "crop_size": 64, "workers": 0, "learning_rate": 2e-3, "save_every": 4}
 
@@ -123,6 +124,81 @@ def test_pretrained_weights_are_part_of_the_key_by_content(
     moved = run(store, small_model, dataset, label_space, pretrained=tmp_path / "moved.safetensors", max_iters=2)
     assert moved.version == first.version
     assert first.digest != checkpoint.digest
+
+
+def inheriting(folder: Path, base: Path | str, lines: str) -> Path:
+    """A config that inherits another one."""
+    path = folder / "child.py"
+    base = base if isinstance(base, Path) else REPOSITORY / "configs" / "models" / base
+    path.write_text(f"_base_ = {str(base)!r}\n{lines}\n", encoding="utf-8")
+    return path
+
+
+def test_one_hot_labels_have_the_classes_as_properties(
+    tmp_path: Path, store: Store, small_model: Path, dataset: Artifact, label_space: Artifact
+) -> None:
+    model = inheriting(tmp_path, small_model, "model = dict(label_space=dict(_delete_=True, kind='one_hot'))")
+    segmentor, card = load_model(run(store, model, dataset, label_space, max_iters=2).path)
+    assert card.properties == card.classes
+    assert segmentor.decode_head.conv_seg.out_channels == len(card.classes)
+    probabilities = segmentor.label_space.properties(segmentor.similarities(torch.zeros(1, 3, 64, 64)))
+    assert probabilities.sum(dim=1).allclose(torch.ones(1))
+
+
+OTHER_BACKBONES = {
+    "segformer_b1.py": """model = dict(
+    backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),
+    decode_head=dict(in_channels=[8, 16, 40, 64], channels=16),
+)""",
+    "deeplabv3plus_r50.py": """model = dict(
+    backbone=dict(base_channels=8),
+    decode_head=dict(in_channels=256, channels=16, c1_in_channels=32, c1_channels=8),
+    auxiliary_head=dict(in_channels=128, channels=16),
+)""",
+}
+
+
+@pytest.mark.parametrize("base", OTHER_BACKBONES)
+def test_other_backbones_and_heads_learn(
+    tmp_path: Path, store: Store, dataset: Artifact, label_space: Artifact, base: str
+) -> None:
+    model = inheriting(tmp_path, base, OTHER_BACKBONES[base])
+    recipe = {**read_recipe(model), **SETTINGS, "base_size": (96, 64), "max_iters": 40}
+    trained = run(store, model, dataset, label_space, **recipe)
+    curve = trained.table("metrics.parquet").to_pandas()
+    losses = curve[curve["name"] == "loss"]["value"].to_list()
+    assert losses[-1] < losses[0]
+    _, card = load_model(trained.path)
+    assert card.base_size == (96, 64)
+
+
+def test_checkpointed_activations_change_no_weight(
+    tmp_path: Path, small_model: Path, checkpoint: Artifact, dataset: Artifact, label_space: Artifact
+) -> None:
+    elsewhere = Store(tmp_path / "store")
+    assert run(elsewhere, small_model, dataset, label_space, checkpoint_activations=True).digest == checkpoint.digest
+
+
+def test_what_cannot_checkpoint_activations_says_so() -> None:
+    with pytest.raises(InputError, match=r"train\.checkpoint_activations: Conv2d cannot do this"):
+        turn_on_checkpointing(torch.nn.Conv2d(1, 1, 1))
+
+
+def test_gradients_are_clipped_unless_told_otherwise(
+    store: Store, small_model: Path, checkpoint: Artifact, dataset: Artifact, label_space: Artifact
+) -> None:
+    """Adam's first step does not depend on the gradient's size, so that more than one is taken."""
+    free = run(store, small_model, dataset, label_space, clip_norm=None)
+    assert free.digest != checkpoint.digest
+
+
+def test_schedule_falls_with_the_power(
+    store: Store, small_model: Path, dataset: Artifact, label_space: Artifact
+) -> None:
+    trained = run(store, small_model, dataset, label_space, poly_power=2.0, max_iters=4, warmup=0.0, log_every=1)
+    curve = trained.table("metrics.parquet").to_pandas()
+    rates = curve[curve["name"] == "learning_rate"]["value"].to_list()
+    assert rates == pytest.approx([2e-3 * (1 - step / 4) ** 2 for step in range(4)])
 
 
 @pytest.mark.parametrize(
