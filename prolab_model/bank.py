@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,3 +241,39 @@ def _embed(texts: Sequence[str], embed: Callable[[Sequence[str]], npt.NDArray[np
         raise ValueError("embeddings: expected rows of length 1; normalise them")
     row_of = {text: row for row, text in enumerate(unique)}
     return vectors[[row_of[text] for text in texts]]
+
+
+def match_names(bank: Bank, properties: Mapping[str, Sequence[str]]) -> list[str | None]:
+    """Names of a bank's properties, from a properties JSON that lists the members of the same clusters.
+
+    The bank does not say which descriptions belong to a property, only which classes own it: a name goes to the
+    property with the same owners. Properties that share their owners stay without a name.
+
+    Args:
+        bank: with the names of its classes.
+        properties: name of a property -> its members, as "class: description".
+
+    Raises:
+        ValueError: when the two do not have the same classes, or not as many properties of every set of owners.
+    """
+    if bank.classes is None:
+        raise ValueError("the bank does not name its classes, so that properties cannot be matched with it")
+    owners_of_name: dict[str, set[str]] = {}
+    for name, class_name, _ in members(properties):
+        owners_of_name.setdefault(name, set()).add(class_name.strip())
+    names_of_owners: dict[frozenset[str], list[str]] = {}
+    for name, owners in owners_of_name.items():
+        names_of_owners.setdefault(frozenset(owners), []).append(name)
+
+    classes = [name.strip() for name in bank.classes]
+    owners_in_bank = [
+        frozenset(classes[row] for row in column.nonzero().flatten().tolist()) for column in bank.class_matrix.T
+    ]
+    counts = Counter(owners_in_bank)
+    alike = sum((counts & Counter({owners: len(names) for owners, names in names_of_owners.items()})).values())
+    if not alike == len(owners_in_bank) == len(properties):
+        raise ValueError(
+            f"the {len(properties)} named properties are not the bank's {len(owners_in_bank)}: "
+            f"{alike} are owned by the same classes"
+        )
+    return [names_of_owners[owners][0] if counts[owners] == 1 else None for owners in owners_in_bank]

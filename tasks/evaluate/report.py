@@ -75,7 +75,7 @@ def _values(evaluation: Evaluation) -> dict[str, Any]:
         "confusion": _shares(evaluation.measurement.confusion).tolist(),
         "worst_pairs": list(_worst_pairs(evaluation)),
         "examples": [_example(example, evaluation) for example in evaluation.examples],
-        "learning_curve": _data_uri("png", evaluation.checkpoint.file("learning_curve.png").read_bytes()),
+        "learning_curve": _learning_curve(evaluation.checkpoint),
         "training": _training_rows(evaluation.checkpoint),
         "checkpoint": evaluation.checkpoint.manifest,
         "inputs": [evaluation.checkpoint.manifest, evaluation.dataset.manifest],
@@ -161,6 +161,13 @@ def _example(example: Example, evaluation: Evaluation) -> dict[str, Any]:
             for pixel in example.pixels
         ],
     }
+
+
+def _learning_curve(checkpoint: Artifact) -> str | None:
+    """The picture of it; an imported checkpoint has none."""
+    if "learning_curve.png" not in checkpoint.manifest.files:
+        return None
+    return _data_uri("png", checkpoint.file("learning_curve.png").read_bytes())
 
 
 def _training_rows(checkpoint: Artifact) -> list[dict[str, Any]]:

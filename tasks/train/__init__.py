@@ -133,6 +133,13 @@ STAGE = Stage(
     output=CHECKPOINT,
     function="tasks.train.run:run",
     # Not the report: another wording is no reason to train again.
-    sources=("tasks.train.run", "tasks.train.hooks", "prolab_model.optimizer", "prolab_model.pretrained", *NETWORK),
+    sources=(
+        "tasks.train.run",
+        "tasks.train.hooks",
+        "prolab_model.network_config",
+        "prolab_model.optimizer",
+        "prolab_model.pretrained",
+        *NETWORK,
+    ),
     description="Train the network to predict the properties of every pixel",
 )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from prolab_model.bank import Bank, bank_from_properties, find_bank, read_bank, read_properties, write_bank
+from prolab_model.bank import Bank, bank_from_properties, find_bank, match_names, read_bank, read_properties, write_bank
 from prolab_model.label_space import PropertyLabelSpace
 
 KEY = "bge-base-en-v1.5_gpt3.5_cluster_3_embeddings_and_labels"
@@ -67,8 +67,10 @@ class _OldNames:
         dispatch = {**pickle._Pickler.dispatch, FunctionType: save_global, BuiltinFunctionType: save_global}  # type: ignore[attr-defined]  # noqa: RUF012
 
 
-def test_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    torch.save(released(extra=Path("anything")), tmp_path / "bank.pth")
+@pytest.mark.parametrize("zipped", [False, True], ids=["legacy", "zip"])
+def test_file_that_would_run_code_is_refused(tmp_path: Path, zipped: bool) -> None:
+    content = released(extra=Path("anything"))
+    torch.save(content, tmp_path / "bank.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=r"bank\.pth: expected .* nothing but data in it; it refers to pathlib"):
         read_bank(tmp_path / "bank.pth")
 
@@ -183,6 +185,32 @@ def test_properties_file_of_another_shape_is_refused(tmp_path: Path, content: st
     (tmp_path / "properties.json").write_text(content)
     with pytest.raises(ValueError, match=r"properties\.json"):
         read_properties(tmp_path / "properties.json")
+
+
+def test_names_go_to_the_properties_with_the_same_owners() -> None:
+    bank = Bank(
+        centres=torch.ones(4, 2),
+        class_matrix=torch.tensor([[1.0, 1, 0, 0], [0, 1, 1, 1]]),
+        descriptions={"wall": ("flat",), "bed ": ("soft",)},
+    )
+    properties = {"firm": ["wall: a"], "soft": ["bed : b"], "in a house": ["bed : c", "wall: c"], "warm": ["bed : d"]}
+    assert match_names(bank, properties) == ["firm", "in a house", None, None]
+    with pytest.raises(ValueError, match="the 3 named properties are not the bank's 4: 3 are owned by the same"):
+        match_names(bank, {name: texts for name, texts in properties.items() if name != "warm"})
+    with pytest.raises(ValueError, match="does not name its classes"):
+        match_names(Bank(bank.centres, bank.class_matrix), properties)
+
+
+def test_names_of_the_released_properties(shared_data: Path) -> None:
+    """Of ADE20K's 256 properties 245 have owners of their own; the order in the bank does not matter."""
+    properties, descriptors = released_properties(shared_data)
+    bank = bank_from_properties(properties, list(descriptors), hashed_vectors)
+    order = torch.randperm(256, generator=torch.Generator().manual_seed(0))
+    shuffled = Bank(bank.centres[order], bank.class_matrix[:, order], bank.descriptions)
+    names = match_names(shuffled, properties)
+    assert bank.properties is not None
+    assert all(name in (None, bank.properties[index]) for name, index in zip(names, order.tolist(), strict=True))
+    assert sum(name is not None for name in names) == 245
 
 
 def released_properties(shared_data: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

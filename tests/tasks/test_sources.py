@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tasks import cluster, describe, embed, evaluate, index, train
+from tasks import cluster, describe, embed, evaluate, import_checkpoint, index, train
 from tasks.stage import Stage
 
-STAGES = [module.STAGE for module in (index, describe, embed, cluster, train, evaluate)]
+STAGES = [module.STAGE for module in (index, describe, embed, cluster, train, evaluate, import_checkpoint)]
 
 # These decide how a stage is run, checked and reported, and not what it makes.
 MACHINERY = {
