@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from prolab_model.data import IMAGE_MEAN, IMAGE_STD
+from prolab_model.resampling import Size
 from prolab_model.segmentor import PropertySegmentor
+from prolab_model.windows import Window, WindowMaps
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Predictor:
         base_size: (long, short) sides that a photo is fitted into; its own size if not given.
         device: where the network runs.
         autocast: dtype of the arithmetic where it is not float32.
+        window_batch: sliding windows that the network sees at once.
     """
 
     def __init__(
@@ -49,18 +51,20 @@ class Predictor:
         base_size: tuple[int, int] | None = None,
         device: str = "cpu",
         autocast: torch.dtype | None = None,
+        window_batch: int = 4,
     ) -> None:
         self.segmentor = segmentor.to(device).eval()
         self.scale = scale
         self.base_size = base_size
         self.device = device
         self.autocast = autocast
+        self.window_batch = window_batch
         self.mean = torch.tensor(IMAGE_MEAN, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(IMAGE_STD, device=device).view(1, 3, 1, 1)
 
     @torch.inference_mode()
-    def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
-        """Segment one photo.
+    def labels(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Class ids (H, W) of a photo, without maps of properties or scores at its size.
 
         Args:
             image: (H, W, 3) RGB, 0 to 255.
@@ -68,16 +72,42 @@ class Predictor:
         Raises:
             ValueError: when `image` is not (H, W, 3) uint8.
         """
+        size, windows, similarities = self._similarities(image)
+        scores = [self.segmentor.label_space.class_scores(each)[0] for each in similarities]
+        return _to_numpy(WindowMaps(size, windows, scores).labels(image.shape[:2]))
+
+    @torch.inference_mode()
+    def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
+        """Segment one photo, and say which properties its pixels have.
+
+        Args:
+            image: (H, W, 3) RGB, 0 to 255.
+
+        Raises:
+            ValueError: when `image` is not (H, W, 3) uint8.
+        """
+        size, windows, similarities = self._similarities(image)
+        label_space = self.segmentor.label_space
+        scores = WindowMaps(size, windows, [label_space.class_scores(each)[0] for each in similarities])
+        properties = WindowMaps(size, windows, [label_space.properties(each)[0] for each in similarities])
+        quarter = (size[0] // 4, size[1] // 4)
+        return Prediction(
+            _to_numpy(scores.labels(image.shape[:2])), scores.resized(quarter), properties.resized(quarter)
+        )
+
+    def _similarities(self, image: npt.NDArray[np.uint8]) -> tuple[Size, list[Window], list[Tensor]]:
+        """Size of the photo as the network sees it, its windows, and (1, K, h / 4, w / 4) of each."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        height, width = image.shape[:2]
+        seen = self._network_input(image)
+        size = (seen.shape[2], seen.shape[3])
+        windows = self.segmentor.windows(size)
+        similarities: list[Tensor] = []
         with torch.autocast(self.device.split(":")[0], self.autocast, enabled=self.autocast is not None):
-            similarities = self.segmentor.similarities(self._network_input(image))
-        scores = self.segmentor.label_space.class_scores(similarities)
-        properties = self.segmentor.label_space.properties(similarities)
-        full = F.interpolate(scores, size=(height, width), mode="bilinear", align_corners=False)
-        labels = full[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-        return Prediction(labels, scores[0], properties[0])
+            for start in range(0, len(windows), self.window_batch):
+                crops = [window.crop(seen) for window in windows[start : start + self.window_batch]]
+                similarities += self.segmentor.similarities(torch.cat(crops)).split(1)
+        return size, windows, similarities
 
     def _network_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
         """Resized and normalised: (1, 3, h, w)."""
@@ -94,3 +124,7 @@ class Predictor:
             factor *= min(long / max(height, width), short / min(height, width))
         height, width = (math.ceil(max(int(side * factor + 0.5), 1) / 32) * 32 for side in (height, width))
         return height, width
+
+
+def _to_numpy(labels: Tensor) -> npt.NDArray[np.uint8]:
+    return labels.to(torch.uint8).cpu().numpy()

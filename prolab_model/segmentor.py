@@ -15,6 +15,8 @@ from prolab_model import beit_adapter, vit_adapter  # noqa: F401  # registers th
 from prolab_model.heads import PropertyHead
 from prolab_model.label_space import build_label_space
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
+from prolab_model.resampling import Size
+from prolab_model.windows import Window, place_windows
 
 Config = Mapping[str, Any]
 
@@ -121,6 +123,12 @@ class PropertySegmentor(EncoderDecoder):
         if size != list(img.shape[-2:]):
             img = F.interpolate(img, size=size, mode="bilinear", align_corners=False)
         return self.label_space.similarities(self.decode_head(self.extract_feat(img)), self.decode_head.conv_seg)
+
+    def windows(self, size: Size) -> list[Window]:
+        """Windows through which the network looks at an image of `size` (H, W), as `test_cfg` says."""
+        if self.test_cfg.mode == "whole":
+            return [Window(0, 0, *size)]
+        return place_windows(size, self.test_cfg.crop_size, self.test_cfg.stride)
 
     def encode_decode(self, img: Tensor, img_metas: Sequence[Config]) -> Tensor:
         """Class scores of images (B, 3, H, W): (B, N, H, W)."""

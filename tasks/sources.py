@@ -14,11 +14,13 @@ NETWORK = (
     "prolab_model.image_files",
     "prolab_model.label_space",
     "prolab_model.openmmlab",
+    "prolab_model.recompute",
     "prolab_model.relative_position",
     "prolab_model.resampling",
     "prolab_model.segmentor",
     "prolab_model.strips",
     "prolab_model.vit",
     "prolab_model.vit_adapter",
+    "prolab_model.windows",
     "tasks.dataset",
 )

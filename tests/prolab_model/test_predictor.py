@@ -29,6 +29,21 @@ def test_prediction_is_that_of_the_normalised_photo() -> None:
     assert np.array_equal(Predictor(segmentor).predict(image).labels, expected.numpy())
 
 
+@pytest.mark.parametrize("window_batch", [1, 3])
+def test_windows_are_slid_as_mmsegmentation_does(window_batch: int) -> None:
+    segmentor = small_segmentor(test_cfg={"mode": "slide", "crop_size": (64, 64), "stride": (42, 42)})
+    image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    predictor = Predictor(segmentor, window_batch=window_batch)
+    prediction = predictor.predict(image)
+    meta = {"img_shape": image.shape, "ori_shape": image.shape}
+    with torch.no_grad():
+        scores = segmentor.slide_inference(predictor._network_input(image), [meta], rescale=True)
+    assert np.array_equal(prediction.labels, scores[0].argmax(dim=0).numpy())
+    assert np.array_equal(predictor.labels(image), prediction.labels)
+    assert prediction.properties.shape == (PROPERTIES, 24, 40)
+    assert prediction.scores.shape == (CLASSES, 24, 40)
+
+
 def test_scale_decides_the_resolution_the_network_sees() -> None:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     assert Predictor(small_segmentor(), scale=1.5).predict(image).properties.shape[-2:] == (24, 24)
