@@ -227,6 +227,15 @@ def test_weights_that_do_not_fit_are_named(
         run(store, small_model, dataset, label_space, pretrained=tmp_path / "resnet.safetensors")
 
 
+def test_weights_for_another_kind_of_backbone_are_refused(
+    store: Store, dataset: Artifact, label_space: Artifact, tmp_path: Path
+) -> None:
+    model = inheriting(tmp_path, "segformer_b1.py", OTHER_BACKBONES["segformer_b1.py"])
+    save_file({"layers.0.weight": torch.zeros(3)}, tmp_path / "mit.safetensors")
+    with pytest.raises(InputError, match=r"train\.pretrained: .*with adapter.*, got MixVisionTransformer"):
+        run(store, model, dataset, label_space, pretrained=tmp_path / "mit.safetensors")
+
+
 @pytest.mark.parametrize(
     ("changed", "key"),
     [({"crop_size": 100}, "crop_size"), ({"scale_range": (2.0, 1.0)}, "scale_range"), ({"lr": 1}, "lr")],
