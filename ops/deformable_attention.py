@@ -6,6 +6,7 @@ L levels, P points a level. Locations are (x, y) in units of the level's width a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -44,6 +45,8 @@ def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Ten
     Q = locations.shape[1]
     if sum(height * width for height, width in sizes) != S:
         raise ValueError(f"level sizes {list(sizes)} hold {sum(h * w for h, w in sizes)} tokens; value has {S}")
+    if exporting():
+        return _by_grid_sample(value, sizes, locations, weights)
     rows, row_weights = _bilinear_rows(value, sizes, locations, weights)  # (B, Q, M, L * P * 4) each
     samples = rows.shape[-1]
     output = F.embedding_bag(
@@ -53,6 +56,21 @@ def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Ten
         mode="sum",
     )
     return output.view(B, Q, M * D)
+
+
+def _by_grid_sample(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> Tensor:
+    """The same by an operator that every runtime has; `embedding_bag` has no counterpart in ONNX."""
+    B, _, M, D = value.shape
+    Q = locations.shape[1]
+    starts = itertools.accumulate((height * width for height, width in sizes), initial=0)
+    output = value.new_zeros(B * M, D, Q)
+    for level, ((height, width), start) in enumerate(zip(sizes, starts, strict=False)):
+        maps = value[:, start : start + height * width].permute(0, 2, 3, 1).reshape(B * M, D, height, width)
+        grid = 2 * locations[:, :, :, level].transpose(1, 2).flatten(0, 1) - 1  # (B * M, Q, P, 2)
+        samples = F.grid_sample(maps, grid, padding_mode="zeros", align_corners=False)  # (B * M, D, Q, P)
+        shares = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (B * M, Q, P)
+        output = output + (samples * shares[:, None]).sum(dim=-1)
+    return output.view(B, M * D, Q).transpose(1, 2)
 
 
 def _bilinear_rows(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

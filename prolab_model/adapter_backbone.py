@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ops import MSDeformAttn
 from prolab_model.adapter import Geometry, InteractionBlock, SpatialPriorModule
+from prolab_model.recompute import recompute
 from prolab_model.vit import PatchEmbed
 
 Maps = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -152,11 +152,9 @@ class AdapterBackbone(nn.Module, ABC):
         return self._combine(c1, c, maps, geometry)
 
     def _run(self, module: nn.Module, *arguments: object) -> Tensor:
-        output: Tensor
-        if self.checkpoint_activations and torch.is_grad_enabled():
-            output = checkpoint(module, *arguments, use_reentrant=False)
-        else:
-            output = module(*arguments)
+        if self.checkpoint_activations:
+            return recompute(module, *arguments)
+        output: Tensor = module(*arguments)
         return output
 
     def _combine(self, c1: Tensor, c: Tensor, maps: Sequence[Tensor], geometry: Geometry) -> Maps:

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 
-
 _EMBEDDING = ("backbone.patch_embed.", "backbone.pos_embed", "backbone.cls_token")
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops import exporting
+from prolab_model.recompute import recompute
 
 Size = tuple[int, int]
 
@@ -84,7 +85,10 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, dim) to (B, N, dim)."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return recompute(self._activate, self.fc1(x))  # else the widest map would be kept twice
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        out: Tensor = self.fc2(F.gelu(hidden))
         return out
 
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from prolab_model.beit_adapter import BEiTAdapter
 from prolab_model.optimizer import layer_decay_groups
+from prolab_model.vit_adapter import ViTAdapter
 from tests.prolab_model.networks import small_segmentor
 
 
@@ -46,13 +48,33 @@ def test_a_backbone_without_blocks_is_one_layer() -> None:
     assert groups[1]["params"] == [model["backbone"].weight]
 
 
-def test_base_backbone_has_the_references_groups() -> None:
-    """28 groups; layer 13 holds 70 decayed and 139 undecayed tensors (spec appendix A)."""
-    from prolab_model.vit_adapter import ViTAdapter
+def counts_by_layer(backbone: torch.nn.Module, decay_rate: float, depth: int) -> list[tuple[float, int, int]]:
+    """(learning rate's scale, decayed tensors, other tensors) of each layer, the first one first."""
+    model = torch.nn.ModuleDict({"backbone": backbone})
+    groups = layer_decay_groups(model, learning_rate=1.0, weight_decay=0.1, decay_rate=decay_rate, depth=depth)
+    pairs = zip(groups[::2], groups[1::2], strict=True)
+    assert all(plain["weight_decay"] == 0 and decayed["weight_decay"] == 0.1 for plain, decayed in pairs)
+    return [
+        (decayed["lr"], len(decayed["params"]), len(plain["params"]))
+        for plain, decayed in zip(groups[::2], groups[1::2], strict=True)
+    ]
 
+
+def test_base_backbone_has_the_references_groups() -> None:
+    """28 groups, with the counts and scales of spec 2.9 and appendix A."""
     with torch.device("meta"):
-        model = torch.nn.ModuleDict({"backbone": ViTAdapter()})
-    groups = layer_decay_groups(model, learning_rate=6e-5, weight_decay=0.01, decay_rate=0.95, depth=12)
-    assert len(groups) == 28
-    assert [len(group["params"]) for group in groups[-2:]] == [139, 70]
-    assert groups[0]["lr"] == pytest.approx(6e-5 * 0.95**13)
+        layers = counts_by_layer(ViTAdapter(), decay_rate=0.95, depth=12)
+    assert len(layers) == 14
+    assert [counts for _, *counts in layers] == [[2, 1], *[[4, 10]] * 12, [70, 139]]
+    scales = [scale for scale, _, _ in layers]
+    assert scales[:2] == pytest.approx([0.51334, 0.54036], abs=5e-6)
+    assert scales[-2:] == pytest.approx([0.95, 1.0])
+
+
+def test_large_beit_has_the_references_groups() -> None:
+    """Class token with the embedding; tables of relative positions decayed, biases of queries and values not."""
+    with torch.device("meta"):
+        layers = counts_by_layer(BEiTAdapter(), decay_rate=0.9, depth=24)
+    assert len(layers) == 26
+    assert [counts for _, *counts in layers] == [[2, 1], *[[5, 11]] * 24, [70, 139]]
+    assert [scale for scale, _, _ in layers[:2]] == pytest.approx([0.0718, 0.0798], abs=5e-5)
