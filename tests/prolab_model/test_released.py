@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prolab_model.bank import Bank, read_bank, write_bank
 from prolab_model.config_file import read_config
+from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.released import load_released, read_released
 from prolab_model.segmentor import PropertySegmentor
@@ -79,6 +80,23 @@ def test_released_checkpoint_becomes_the_network_that_was_trained(tmp_path: Path
         assert torch.equal(loaded.encode_decode(images, []), trained.encode_decode(images, []))
 
 
+@pytest.mark.parametrize("index", [False, True], ids=["", "with index buffers"])
+def test_released_beit_becomes_the_network_that_was_trained(tmp_path: Path, index: bool) -> None:
+    network = unsized_config()
+    network["backbone"] |= {"type": "BEiTAdapter", "grid": (2, 3), "layer_scale": 0.1}
+    trained = build_segmentor(sized_network(network, properties=PROPERTIES, classes=CLASSES, width=WIDTH))
+    state = {name: torch.randn(value.shape) for name, value in released_state(trained).items()}
+    indices = {
+        f"backbone.blocks.{block}.attn.relative_position_index": torch.zeros(7, 7, dtype=torch.long)
+        for block in range(4)
+    }
+    write_released(tmp_path / "checkpoint.pth", state | indices if index else state)
+    loaded = load_released(network, tmp_path / "checkpoint.pth", BANK).state_dict()
+    assert sum(name.endswith("relative_position_bias_table") for name in state) == 4
+    for name, value in state.items():
+        assert torch.equal(loaded[name], value.to(loaded[name].dtype)), name
+
+
 def test_notes_of_the_file_are_read(tmp_path: Path) -> None:
     write_released(tmp_path / "checkpoint.pth", released_state(small_segmentor()))
     meta = read_released(tmp_path / "checkpoint.pth").meta
@@ -126,17 +144,14 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, content: Any)
 @pytest.mark.slow
 def test_full_size_vit_adapter_b(tmp_path: Path) -> None:
     """The released base model of ADE20K: 492 tensors, 134,112,736 parameters, bank of 256 properties."""
-    network = read_config(REPOSITORY / "configs/models/vit_adapter_b.py")["model"]
+    network = read_config(REPOSITORY / "configs/models/ade20k_vit_adapter_b.py")["model"]
     bank = Bank(
         centres=torch.randn(256, 768, generator=torch.Generator().manual_seed(0)),
         class_matrix=(torch.rand(150, 256, generator=torch.Generator().manual_seed(1)) < 0.04).float(),
     )
     bank.class_matrix[:, 0] = 1
     torch.manual_seed(5)
-    sized = {**network, "label_space": {**network["label_space"], "properties": 256, "classes": 150, "width": 768}}
-    for head in ("decode_head", "auxiliary_head"):
-        sized[head] = {**network[head], "num_classes": 768}
-    trained = build_segmentor(sized)
+    trained = build_segmentor(sized_network(network, properties=256, classes=150, width=768))
     state = released_state(trained)
     assert len(state) == 492
     assert sum(parameter.numel() for parameter in trained.parameters()) == 134_112_736

@@ -33,7 +33,7 @@ NETWORK = {
         "pretrain_grid": 8,
     },
     "decode_head": {
-        "type": "UPerHead",
+        "type": "PropertyUPerHead",
         "in_channels": [48] * 4,
         "in_index": [0, 1, 2, 3],
         "channels": 16,
@@ -42,7 +42,7 @@ NETWORK = {
         "align_corners": False,
     },
     "auxiliary_head": {
-        "type": "FCNHead",
+        "type": "PropertyFCNHead",
         "in_channels": 48,
         "in_index": 2,
         "channels": 16,
