@@ -82,10 +82,17 @@ class PropertySegmentor(EncoderDecoder):
     def _heads(self) -> list[PropertyHead]:
         return [self.decode_head, self.auxiliary_head] if self.with_auxiliary_head else [self.decode_head]
 
-    def train_step(self, data_batch: Config, optimizer: torch.optim.Optimizer, **kwargs: Any) -> dict[str, Any]:
-        """One iteration's losses, as mmcv's runner wants them; backward and step are its optimizer hook's."""
+    def train_step(self, data_batch: Config, optimizer: torch.optim.Optimizer, **kwargs: Any) -> dict[str, Tensor]:
+        """One iteration's loss, as mmcv's runner wants it; backward and step are a hook's.
+
+        Returns:
+            "loss", and "accuracy" where it is measured, left on the device so that nobody waits for it.
+        """
         with torch.autocast(data_batch["img"].device.type, self.autocast, enabled=self.autocast is not None):
-            outputs: dict[str, Any] = super().train_step(data_batch, optimizer, **kwargs)
+            parts = self.forward_train(**data_batch)
+        outputs = {"loss": torch.stack([value for name, value in parts.items() if "loss" in name]).sum()}
+        if self.measure_accuracy:
+            outputs["accuracy"] = parts["decode.accuracy"]
         return outputs
 
     def forward_train(self, img: Tensor, img_metas: Sequence[Config], gt_semantic_seg: Tensor) -> dict[str, Tensor]:

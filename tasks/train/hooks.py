@@ -1,4 +1,4 @@
-"""Hooks of mmcv's runner: the learning curve, the state a killed run goes on from, progress."""
+"""Hooks of mmcv's runner: the step, the learning curve, the state a killed run goes on from, progress."""
 
 from __future__ import annotations
 
@@ -13,40 +13,67 @@ from tasks.progress import ProgressBar
 Point = tuple[int, str, float]
 """Iteration, name and value of one figure of the learning curve."""
 
-FIGURES = {"loss": "loss", "decode.accuracy": "accuracy"}
+
+class BackwardHook(Hook):
+    """Backward pass, clipping and step of an iteration; nothing of it waits for a GPU, unlike mmcv's.
+
+    Args:
+        clip_norm: largest norm of the gradient, or nothing.
+    """
+
+    def __init__(self, clip_norm: float | None) -> None:
+        self.clip_norm = clip_norm
+
+    def after_train_iter(self, runner: IterBasedRunner) -> None:
+        """Change the parameters."""
+        runner.optimizer.zero_grad()
+        runner.outputs["loss"].backward()
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(runner.model.parameters(), self.clip_norm)
+        runner.optimizer.step()
 
 
 class CurveHook(Hook):
-    """Averages the losses of every `interval` iterations into points of the learning curve."""
+    """Makes the learning curve: every `interval` iterations the mean loss, and the accuracy of the last of them."""
 
     def __init__(self, interval: int) -> None:
         self.interval = interval
         self.points: list[Point] = []
-        self._sums: dict[str, float] = {}
+        self._loss: float | torch.Tensor = 0.0  # sum; stays on the device until the interval is full
         self._count = 0
+
+    def before_train_iter(self, runner: IterBasedRunner) -> None:
+        """Have the accuracy measured only where it is written down."""
+        runner.model.module.measure_accuracy = self._is_last_of_interval(runner)
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
         """Add this iteration; close the interval when it is full or the run ends."""
-        for key, name in FIGURES.items():
-            self._sums[name] = self._sums.get(name, 0.0) + runner.outputs["log_vars"][key]
+        self._loss = self._loss + runner.outputs["loss"].detach().double()
         self._count += 1
-        iteration = runner.iter + 1
-        if iteration % self.interval == 0 or iteration == runner.max_iters:
-            self.points += [(iteration, name, total / self._count) for name, total in self._sums.items()]
-            self.points.append((iteration, "learning_rate", max(runner.current_lr())))
-            self._sums, self._count = {}, 0
+        if self._is_last_of_interval(runner):
+            iteration = runner.iter + 1
+            self.points += [
+                (iteration, "loss", float(self._loss) / self._count),
+                (iteration, "accuracy", float(runner.outputs["accuracy"])),
+                (iteration, "learning_rate", max(runner.current_lr())),
+            ]
+            self._loss, self._count = 0.0, 0
+
+    def _is_last_of_interval(self, runner: IterBasedRunner) -> bool:
+        iteration: int = runner.iter + 1
+        return iteration % self.interval == 0 or iteration == int(runner.max_iters)
 
     def last(self) -> dict[str, float]:
-        """The newest value of each figure."""
-        return {name: round(value, 4) for _, name, value in self.points if name in FIGURES.values()}
+        """The newest loss and accuracy, if there are any yet."""
+        return {name: round(value, 4) for _, name, value in self.points if name != "learning_rate"}
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on."""
-        return {"points": self.points, "sums": self._sums, "count": self._count}
+        return {"points": self.points, "loss": float(self._loss), "count": self._count}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.points, self._sums, self._count = state["points"], state["sums"], state["count"]
+        self.points, self._loss, self._count = state["points"], state["loss"], state["count"]
 
 
 class TrainingStateHook(Hook):
@@ -83,12 +110,12 @@ class TrainingStateHook(Hook):
 
 
 class ProgressHook(Hook):
-    """Shows iterations, loss and accuracy."""
+    """Shows iterations, and the newest loss and accuracy of the learning curve."""
 
-    def __init__(self, bar: ProgressBar) -> None:
+    def __init__(self, bar: ProgressBar, curve: CurveHook) -> None:
         self.bar = bar
+        self.curve = curve
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
         """Advance by one."""
-        figures = {name: runner.outputs["log_vars"][key] for key, name in FIGURES.items()}
-        self.bar.advance(1, **figures)
+        self.bar.advance(1, **self.curve.last())

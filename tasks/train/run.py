@@ -34,7 +34,7 @@ from tasks.errors import InputError
 from tasks.progress import ProgressBar
 from tasks.stage import StageContext
 from tasks.train import TrainParams
-from tasks.train.hooks import CurveHook, ProgressHook, TrainingStateHook
+from tasks.train.hooks import BackwardHook, CurveHook, ProgressHook, TrainingStateHook
 from tasks.train.report import draw_learning_curve, write_curve, write_report
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def _runner(
     )
     runner = IterBasedRunner(
         MMDataParallel(segmentor, device_ids=[0] if segmentor.class_weights.is_cuda else None),
-        optimizer=torch.optim.AdamW(groups),
+        optimizer=torch.optim.AdamW(groups, fused=True),
         logger=_quiet_logger(),
         max_iters=params.max_iters,
         meta={},
@@ -177,10 +177,10 @@ def _runner(
     schedule = {"policy": "poly", "power": params.poly_power, "min_lr": 0.0, "by_epoch": False}
     if warmup:
         schedule |= {"warmup": "linear", "warmup_iters": warmup, "warmup_ratio": 1e-6}
-    clip = None if params.clip_norm is None else {"max_norm": params.clip_norm}
-    runner.register_training_hooks(schedule, optimizer_config={"grad_clip": clip})
+    runner.register_training_hooks(schedule)
+    runner.register_hook(BackwardHook(params.clip_norm), priority="ABOVE_NORMAL")
     state = TrainingStateHook(workspace / STATE, params.save_every, curve)
-    for hook in (curve, state, ProgressHook(bar)):
+    for hook in (curve, state, ProgressHook(bar, curve)):
         runner.register_hook(hook, priority="LOW")
     state.resume(runner)
     if runner.iter:
