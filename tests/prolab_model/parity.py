@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,7 @@ def network_config(net: Mapping[str, Any]) -> dict[str, Any]:
         "auxiliary_weight": 1.0,
         "label_space": {"temperature": take("temperature"), "normalise": take("normalize")},
         "reference_quirks": ignore_index is None,
-        "test_cfg": {"mode": "slide", "crop_size": take("test_crop"), "stride": take("test_stride")},
+        "test_cfg": {"mode": "slide", "crop_size": _pair(take("test_crop")), "stride": _pair(take("test_stride"))},
     }
     for size in ("num_outputs", "num_properties", "num_classes"):
         take(size)
@@ -184,10 +184,16 @@ def network_config(net: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _grid(size: int | list[int]) -> tuple[int, int]:
+def _grid(size: int | Sequence[int]) -> tuple[int, int]:
     """Rows and columns of patches of an image."""
-    height, width = size if isinstance(size, list) else (size, size)
+    height, width = _pair(size)
     return height // _FIXED["patch_size"], width // _FIXED["patch_size"]
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width), for both of which one number may stand."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 @torch.no_grad()
