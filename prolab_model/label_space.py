@@ -170,11 +170,11 @@ class PropertyLabelSpace(LabelSpace):
         """Inner products with the centres over temperature: (B, C, h, w) to (B, K, h, w)."""
         if self.normalise:
             return self._project(F.normalize(classifier(features), dim=1))
-        # Classifier and centres are one linear map: embeddings of D channels are never made.
-        with torch.autocast(features.device.type, enabled=False):
-            centres = self.centres.to(classifier.weight.dtype) / self.temperature
-            weight = centres @ classifier.weight.flatten(1)
-            bias = None if classifier.bias is None else centres @ classifier.bias
+        # Classifier and centres are one linear map: embeddings of D channels are never made. In float64, which
+        # autocast leaves alone, so that the product is rounded once.
+        dtype, centres = classifier.weight.dtype, self.centres.double() / self.temperature
+        weight = (centres @ classifier.weight.flatten(1).double()).to(dtype)
+        bias = None if classifier.bias is None else (centres @ classifier.bias.double()).to(dtype)
         return F.conv2d(features, weight[:, :, None, None], bias)
 
     def properties(self, similarities: Tensor) -> Tensor:
