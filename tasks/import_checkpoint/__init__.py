@@ -33,15 +33,24 @@ class ImportParams(StageParams):
     dataset: Runtime[Path | None] = None
     properties: Runtime[Path | None] = None
 
-    def config(self) -> dict[str, Any]:
-        """The network's config file; raises InputError when it holds no `model`."""
+    def network(self) -> dict[str, Any]:
+        """The `model` of the network's config, and of its recipe what a model is used with.
+
+        Raises:
+            InputError: when the file has no `model`.
+        """
         try:
             values = read_config(self.model)
         except ConfigError as error:
             raise InputError(f"--model: {error}") from error
         if not isinstance(values.get("model"), dict):
             raise InputError(f"--model: {self.model} defines no dict named `model`; it has {', '.join(values)}")
-        return values
+        recipe = values.get("train", {})
+        return {
+            "model": values["model"],
+            "test_scale": recipe.get("test_scale", 1.0),
+            "base_size": recipe.get("base_size"),
+        }
 
     def dataset_config(self) -> DatasetConfig | None:
         """The data set's config, if one is named; raises InputError when it is not valid."""
@@ -58,7 +67,7 @@ class ImportParams(StageParams):
                 raise InputError(f"{name}: no file {path}")
         dataset = self.dataset_config()
         return {
-            "config": self.config(),
+            "network": self.network(),
             "classes": None if dataset is None else list(dataset.classes),
             "palette": None if dataset is None else [list(colour) for colour in dataset.palette],
             **{name: None if path is None else hashes.hash(path) for name, path in files.items()},

@@ -31,20 +31,19 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         InputError: a file holds something else, or they do not belong together.
     """
     params: ImportParams = context.params
-    config = params.config()
+    network = params.network()
     try:
         bank = read_bank(params.bank)
         weights = read_released(params.checkpoint)
         dataset = params.dataset_config()
         classes = _class_names(bank, dataset)
         names = _known_names(params, bank)
-        segmentor = build_released(config["model"], weights.state, bank, source=str(params.checkpoint))
+        segmentor = build_released(network["model"], weights.state, bank, source=str(params.checkpoint))
     except ValueError as error:
         raise InputError(str(error)) from error
-    recipe = config.get("train", {})
     card = ModelCard(
         network=sized_network(
-            config["model"],
+            network["model"],
             properties=len(bank.centres),
             classes=len(classes),
             width=bank.centres.shape[1],
@@ -52,8 +51,8 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         classes=classes,
         palette=default_palette(len(classes)) if dataset is None else dataset.palette,
         properties=tuple(name or described(bank, number, classes) for number, name in enumerate(names)),
-        test_scale=recipe.get("test_scale", 1.0),
-        base_size=recipe.get("base_size"),
+        test_scale=network["test_scale"],
+        base_size=network["base_size"],
     )
     save_model(context.output, segmentor, card)
     # How it was trained is not known.

@@ -24,6 +24,7 @@ from tests.conftest import REPOSITORY
 from tests.squares import CLASSES, PALETTE
 
 MODEL = REPOSITORY / "configs/models/vit_adapter_demo.py"
+TRAINED_WITH = "_base_ = [{base!r}]\ntrain = dict(base_size=(256, 64), max_iters=9)\n"
 WIDTH = 32
 # Properties 3 and 4 have the same owner, so that their names cannot be told apart.
 OWNERS = [["meadow"], ["meadow", "pond"], [CLASSES[1]], ["pond"], ["pond"]]
@@ -48,12 +49,13 @@ def released(real_prolab: Prolab) -> Prolab:
     content = {"meta": {"iter": 160000, "CLASSES": CLASSES}, "state_dict": weights, "optimizer": {}}
     torch.save(content, real_prolab.folder / "released.pth")
     properties = {name: [f"{owner}: something" for owner in owners] for name, owners in zip(NAMES, OWNERS, strict=True)}
+    (real_prolab.folder / "network.py").write_text(TRAINED_WITH.format(base=str(MODEL)))
     (real_prolab.folder / "properties.json").write_text(json.dumps(dict(reversed(properties.items()))))
     return real_prolab
 
 
 BANK = ("--bank", "squares_desc_bge_gpt3.5_cluster_5_embedding_bank.pth")
-NETWORK = ("--model", str(MODEL))
+NETWORK = ("--model", "network.py")
 
 
 @pytest.mark.slow
@@ -71,6 +73,7 @@ def test_imported_checkpoint_is_evaluated(released: Prolab) -> None:
     segmentor, card = load_model(Path(shown["path"]))
     assert card.classes == CLASSES
     assert card.palette == PALETTE
+    assert card.base_size == (256, 64)
     assert card.properties == ("green", "flat", "red", "property 3 (pond)", "property 4 (pond)")
     weights = torch.load(released.folder / "released.pth", weights_only=True)["state_dict"]
     state = segmentor.state_dict()
@@ -131,7 +134,7 @@ def test_files_that_do_not_belong_together(released: Prolab, settings: dict[str,
     config = (released.folder / "squares/squares.py").read_text()
     (released.folder / "other.py").write_text(config.replace("pond", "lake"))
     (released.folder / "other.json").write_text('{"wet": ["meadow: something", "pond: something"]}')
-    files = {"checkpoint": "released.pth", "bank": BANK[1], "model": MODEL, **settings}
+    files = {"checkpoint": "released.pth", "bank": BANK[1], "model": "network.py", **settings}
     params = ImportParams(**{name: released.folder / path for name, path in files.items()})
     with pytest.raises(InputError, match=re.escape(message)):
         run_stage(STAGE, params, {}, Store(released.folder / "store"), SilentProgress())

@@ -125,6 +125,7 @@ def test_written_bank_is_the_originals(tmp_path: Path) -> None:
     assert torch.equal(again.centres, bank.centres)
     assert again.descriptions == bank.descriptions
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.pth", "released.pth"]
+    assert (tmp_path / "ours.pth").stat().st_mode == (tmp_path / "released.pth").stat().st_mode
 
 
 @pytest.mark.parametrize("stem", ["ade", "ade20k"])
