@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ops import MSDeformAttn
-from prolab_model.vit import DropPath
+from prolab_model.vit import DropPath, linear_of_gelu
 
 
 def pixel_centres(sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
@@ -54,7 +54,7 @@ class Geometry:
         """Pyramid tokens (B, S, D) as one map (B, D, H, W) for each level."""
         levels = torch.split(tokens, [height * width for height, width in self.pyramid], dim=1)
         return tuple(
-            level.transpose(1, 2).reshape(len(level), -1, *size)
+            level.transpose(1, 2).unflatten(-1, size)  # type: ignore[no-untyped-call]
             for level, size in zip(levels, self.pyramid, strict=True)
         )
 
@@ -132,13 +132,11 @@ class ConvFFN(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
         self.dwconv = DepthwiseConv(hidden)
-        self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, c: Tensor, geometry: Geometry) -> Tensor:
         """(B, S, dim) to (B, S, dim)."""
-        out: Tensor = self.fc2(self.act(self.dwconv(self.fc1(c), geometry)))
-        return out
+        return linear_of_gelu(self.fc2, self.dwconv(self.fc1(c), geometry))
 
 
 class Extractor(nn.Module):

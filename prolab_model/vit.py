@@ -75,6 +75,11 @@ class Attention(nn.Module):
         return projected
 
 
+def linear_of_gelu(linear: nn.Linear, hidden: Tensor) -> Tensor:
+    """`linear(gelu(hidden))` that keeps the wide map `hidden` (B, N, hidden) for the backward pass, and it alone."""
+    return recompute(lambda hidden: linear(F.gelu(hidden)), hidden)
+
+
 class Mlp(nn.Module):
     """Two linear layers with GELU between them."""
 
@@ -85,11 +90,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, dim) to (B, N, dim)."""
-        return recompute(self._activate, self.fc1(x))  # else the widest map would be kept twice
-
-    def _activate(self, hidden: Tensor) -> Tensor:
-        out: Tensor = self.fc2(F.gelu(hidden))
-        return out
+        return linear_of_gelu(self.fc2, self.fc1(x))
 
 
 class Block(nn.Module):

@@ -109,3 +109,18 @@ def test_module_keeps_locations_exact_in_bfloat16() -> None:
 def test_width_that_heads_cannot_share_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of heads"):
         MSDeformAttn(dim=30, levels=1, heads=4, points=4)
+
+
+def test_exported_module_samples_by_grid_sample() -> None:
+    """`embedding_bag` has no counterpart in ONNX; the result is the same."""
+    torch.manual_seed(0)
+    attention = MSDeformAttn(dim=12, levels=2, heads=3, points=2).double().eval()
+    torch.nn.init.normal_(attention.sampling_offsets.weight)
+    torch.nn.init.normal_(attention.attention_weights.weight)
+    sizes = ((5, 7), (2, 3))
+    inputs = torch.randn(2, 4, 12).double(), torch.rand(4, 2).double(), torch.randn(2, 41, 12).double(), sizes
+    exported = torch.export.export(attention, inputs)
+    operators = {str(node.target) for node in exported.graph.nodes}
+    assert any("grid_sampler" in name for name in operators)
+    assert not any("embedding_bag" in name for name in operators)
+    torch.testing.assert_close(exported.module()(*inputs), attention(*inputs), rtol=1e-10, atol=1e-10)
