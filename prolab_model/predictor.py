@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +13,8 @@ import torch
 from torch import Tensor
 
 from prolab_model.data import IMAGE_MEAN, IMAGE_STD
-from prolab_model.resampling import Size
 from prolab_model.segmentor import PropertySegmentor
-from prolab_model.windows import Window, WindowMaps
+from prolab_model.windows import WindowMaps
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Predictor:
         base_size: (long, short) sides that a photo is fitted into; its own size if not given.
         device: where the network runs.
         autocast: dtype of the arithmetic where it is not float32.
-        window_batch: sliding windows that the network sees at once.
+        window_batch: sliding windows that the network sees at once; if not given, one on a CPU, where more only
+            cost memory, and four elsewhere.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Predictor:
         base_size: tuple[int, int] | None = None,
         device: str = "cpu",
         autocast: torch.dtype | None = None,
-        window_batch: int = 4,
+        window_batch: int | None = None,
     ) -> None:
         self.segmentor = segmentor.to(device).eval()
         self.scale = scale
         self.base_size = base_size
         self.device = device
         self.autocast = autocast
-        self.window_batch = window_batch
+        self.window_batch = window_batch or (1 if device == "cpu" else 4)
         self.mean = torch.tensor(IMAGE_MEAN, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(IMAGE_STD, device=device).view(1, 3, 1, 1)
 
@@ -72,9 +73,8 @@ class Predictor:
         Raises:
             ValueError: when `image` is not (H, W, 3) uint8.
         """
-        size, windows, similarities = self._similarities(image)
-        scores = [self.segmentor.label_space.class_scores(each)[0] for each in similarities]
-        return _to_numpy(WindowMaps(size, windows, scores).labels(image.shape[:2]))
+        (scores,) = self._look(image, self.segmentor.label_space.class_scores)
+        return _to_numpy(scores.labels(image.shape[:2]))
 
     @torch.inference_mode()
     def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
@@ -86,31 +86,31 @@ class Predictor:
         Raises:
             ValueError: when `image` is not (H, W, 3) uint8.
         """
-        size, windows, similarities = self._similarities(image)
         label_space = self.segmentor.label_space
-        scores = WindowMaps(size, windows, [label_space.class_scores(each)[0] for each in similarities])
-        properties = WindowMaps(size, windows, [label_space.properties(each)[0] for each in similarities])
-        quarter = (size[0] // 4, size[1] // 4)
+        scores, properties = self._look(image, label_space.class_scores, label_space.properties)
+        quarter = (scores.size[0] // 4, scores.size[1] // 4)
         return Prediction(
             _to_numpy(scores.labels(image.shape[:2])), scores.resized(quarter), properties.resized(quarter)
         )
 
-    def _similarities(self, image: npt.NDArray[np.uint8]) -> tuple[Size, list[Window], list[Tensor]]:
-        """Size of the photo as the network sees it, its windows, and (1, K, h / 4, w / 4) of each."""
+    def _look(self, image: npt.NDArray[np.uint8], *readers: Callable[[Tensor], Tensor]) -> list[WindowMaps]:
+        """Maps that each reader makes of the similarities (B, K, h / 4, w / 4), through the photo's windows."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        seen = self._network_input(image)
+        seen = self.network_input(image)
         size = (seen.shape[2], seen.shape[3])
         windows = self.segmentor.windows(size)
-        similarities: list[Tensor] = []
-        with torch.autocast(self.device.split(":")[0], self.autocast, enabled=self.autocast is not None):
-            for start in range(0, len(windows), self.window_batch):
-                crops = [window.crop(seen) for window in windows[start : start + self.window_batch]]
-                similarities += self.segmentor.similarities(torch.cat(crops)).split(1)
-        return size, windows, similarities
+        maps: list[list[Tensor]] = [[] for _ in readers]
+        for start in range(0, len(windows), self.window_batch):
+            crops = torch.cat([window.crop(seen) for window in windows[start : start + self.window_batch]])
+            with torch.autocast(self.device.split(":")[0], self.autocast, enabled=self.autocast is not None):
+                similarities = self.segmentor.similarities(crops)
+            for read, made in zip(readers, maps, strict=True):
+                made += read(similarities).unbind()
+        return [WindowMaps(size, windows, made) for made in maps]
 
-    def _network_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
-        """Resized and normalised: (1, 3, h, w)."""
+    def network_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
+        """What the network sees of a photo (H, W, 3): resized and normalised (1, 3, h, w)."""
         height, width = self._network_size(*image.shape[:2])
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         tensor = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None].float()

@@ -1,35 +1,33 @@
 """Time and peak memory of a training step of ViT-Adapter-B, in the original's order and in ours, in one process.
 
 Two images of 512 x 512, 256 properties, 150 classes, AdamW; the peak is that of the process, with
-weights, gradients and optimizer. Run: python tests/benchmarks/train_step.py
+weights, gradients and optimizer. Run: python -m tests.benchmarks.train_step
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import ops.deformable_attention
-from prolab_model.config_file import read_config
 from prolab_model.label_space import IGNORED
-from prolab_model.network_config import sized_network
-from prolab_model.openmmlab import FCNHead, UPerHead, build_segmentor
 from prolab_model.segmentor import PropertySegmentor
+from tests.benchmarks.original_order import (
+    CLASSES,
+    CROP,
+    build,
+    forget_peak,
+    original_attention,
+    original_embeddings,
+    peak,
+)
 
-CONFIG = Path(__file__).parents[2] / "configs/models/vit_adapter_b.py"
-IMAGES, CROP, PROPERTIES, CLASSES, WIDTH = 2, 512, 256, 150, 768
-THEIR_HEADS = {"decode_head": UPerHead, "auxiliary_head": FCNHead}
+IMAGES = 2
 
 Losses = Callable[[PropertySegmentor, Tensor, Tensor], Tensor]
 
@@ -52,27 +50,12 @@ def ours(segmentor: PropertySegmentor, images: Tensor, labels: Tensor) -> Tensor
 
 def in_the_originals_order(segmentor: PropertySegmentor, images: Tensor, labels: Tensor) -> Tensor:
     """The same by mmsegmentation's heads, embeddings at full size, target maps, explicit softmax and grid_sample."""
-    with ExitStack() as replaced:
-        replaced.enter_context(mock.patch.object(F, "scaled_dot_product_attention", _explicit_attention))
-        replaced.enter_context(
-            mock.patch.object(
-                ops.deformable_attention,
-                "multi_scale_deformable_attention",
-                ops.deformable_attention._by_grid_sample,
-            )
-        )
+    with original_attention():
         features = segmentor.extract_feat(images)
     total = torch.zeros(())
-    for name, weight in (("decode_head", 1.0), ("auxiliary_head", segmentor.auxiliary_weight)):
-        head = getattr(segmentor, name)
-        embeddings = head.conv_seg(head.cls_seg(THEIR_HEADS[name]._forward_feature(head, features)))
-        total = total + weight * _originals_loss(segmentor, embeddings, labels)
+    for head, weight in ((segmentor.decode_head, 1.0), (segmentor.auxiliary_head, segmentor.auxiliary_weight)):
+        total = total + weight * _originals_loss(segmentor, original_embeddings(head, features), labels)
     return total
-
-
-def _explicit_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)).softmax(dim=-1)
-    return weights @ value
 
 
 def _originals_loss(segmentor: PropertySegmentor, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -98,23 +81,9 @@ VARIANTS = (
 )
 
 
-def build(checkpointing: bool) -> PropertySegmentor:
-    """ViT-Adapter-B with random weights, the same each time; no dropout, so that losses can be compared."""
-    network = sized_network(read_config(CONFIG)["model"], properties=PROPERTIES, classes=CLASSES, width=WIDTH)
-    network["backbone"] |= {"drop_path": 0.0, "checkpoint_activations": checkpointing}
-    for head in THEIR_HEADS:
-        network[head]["dropout_ratio"] = 0.0
-    torch.manual_seed(0)
-    segmentor: PropertySegmentor = build_segmentor(network)
-    class_matrix = (torch.rand(CLASSES, PROPERTIES) < 0.06).float()
-    class_matrix[torch.arange(CLASSES), torch.arange(CLASSES)] = 1
-    segmentor.label_space.assign(torch.randn(PROPERTIES, WIDTH), class_matrix)
-    return segmentor.train()
-
-
 def measure(variant: Variant, steps: int) -> tuple[float, float, float]:
     """Seconds of the fastest step, peak in GiB, and the loss of the first step."""
-    segmentor = build(variant.checkpointing)
+    segmentor = build(variant.checkpointing).train()
     optimizer = torch.optim.AdamW(segmentor.parameters(), lr=1e-5, fused=True)
     torch.manual_seed(1)
     images = torch.randn(IMAGES, 3, CROP, CROP)
@@ -123,7 +92,7 @@ def measure(variant: Variant, steps: int) -> tuple[float, float, float]:
     losses, seconds = [], []
     for step in range(steps + 1):
         if step == 1:
-            _forget_peak()  # the optimizer's state is there from the first step on
+            forget_peak()  # the optimizer's state is there from the first step on
         start = time.perf_counter()
         optimizer.zero_grad()
         with torch.autocast("cpu", variant.autocast, enabled=variant.autocast is not None):
@@ -132,18 +101,7 @@ def measure(variant: Variant, steps: int) -> tuple[float, float, float]:
         optimizer.step()
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
-    return min(seconds[1:]), _peak(), losses[0]
-
-
-def _forget_peak() -> None:
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _peak() -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
+    return min(seconds[1:]), peak(), losses[0]
 
 
 def main() -> None:

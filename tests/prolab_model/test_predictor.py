@@ -37,7 +37,7 @@ def test_windows_are_slid_as_mmsegmentation_does(window_batch: int) -> None:
     prediction = predictor.predict(image)
     meta = {"img_shape": image.shape, "ori_shape": image.shape}
     with torch.no_grad():
-        scores = segmentor.slide_inference(predictor._network_input(image), [meta], rescale=True)
+        scores = segmentor.slide_inference(predictor.network_input(image), [meta], rescale=True)
     assert np.array_equal(prediction.labels, scores[0].argmax(dim=0).numpy())
     assert np.array_equal(predictor.labels(image), prediction.labels)
     assert prediction.properties.shape == (PROPERTIES, 24, 40)
