@@ -30,7 +30,7 @@ def class_matrix_of_ade20k(shared: Path) -> torch.Tensor:
 
 
 def test_a_step_of_the_released_network_starts_at_the_papers_sanity_value(shared_data: Path) -> None:
-    """Undecided properties lose 0.81, and a start shows 0.81 to 0.86 (spec 2.4); every parameter gets a finite gradient."""
+    """Undecided properties lose 0.81, a start 0.81 to 0.86 (spec 2.4); every parameter gets a finite gradient."""
     class_matrix = class_matrix_of_ade20k(shared_data)
     classes, properties = class_matrix.shape
     assert (classes, properties) == (150, 256)
