@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prolab_model.relative_position import RelativePositions, table_length
-from prolab_model.vit import DropPath, Mlp, Size
+from prolab_model.resampling import Size
+from prolab_model.vit import DropPath, Mlp
 
 
 def _ignore_index(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

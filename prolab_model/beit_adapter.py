@@ -12,7 +12,8 @@ from prolab_model.adapter_backbone import AdapterBackbone, drop_path_rates
 from prolab_model.beit import BEiTBlock
 from prolab_model.openmmlab import BACKBONES
 from prolab_model.relative_position import RelativePositions
-from prolab_model.vit import Size, rows_and_columns
+from prolab_model.resampling import Size
+from prolab_model.vit import rows_and_columns
 
 
 @BACKBONES.register_module()

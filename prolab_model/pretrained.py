@@ -21,7 +21,8 @@ from torch import Tensor
 from prolab_model.adapter_backbone import AdapterBackbone
 from prolab_model.beit_adapter import BEiTAdapter
 from prolab_model.relative_position import CLASS_ROWS, offsets
-from prolab_model.vit import Size, resize_position_embedding
+from prolab_model.resampling import Size
+from prolab_model.vit import resize_position_embedding
 from prolab_model.vit_adapter import ViTAdapter
 
 TIMM = "timm:"

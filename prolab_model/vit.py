@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from ops import exporting
 from prolab_model.recompute import recompute
-
-Size = tuple[int, int]
+from prolab_model.resampling import Size
 
 
 def rows_and_columns(grid: int | Size) -> Size:
