@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from prolab_model.heads import PropertyHead
 from prolab_model.label_space import build_label_space
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
 from prolab_model.resampling import Size
+from prolab_model.vit import same_size
 from prolab_model.windows import Window, place_windows
 
 Config = Mapping[str, Any]
@@ -126,8 +126,9 @@ class PropertySegmentor(EncoderDecoder):
 
         The network sees the images with their sides rounded up to multiples of 32, (h, w).
         """
-        size = [math.ceil(side / STRIDE) * STRIDE for side in img.shape[-2:]]
-        if size != list(img.shape[-2:]):
+        given = (img.shape[-2], img.shape[-1])
+        size = (_round_up(given[0]), _round_up(given[1]))
+        if not same_size(given, size):
             img = F.interpolate(img, size=size, mode="bilinear", align_corners=False)
         return self.label_space.similarities(self.decode_head(self.extract_feat(img)), self.decode_head.conv_seg)
 
@@ -141,3 +142,7 @@ class PropertySegmentor(EncoderDecoder):
         """Class scores of images (B, 3, H, W): (B, N, H, W)."""
         scores = self.label_space.class_scores(self.similarities(img))
         return F.interpolate(scores, size=img.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _round_up(side: int) -> int:
+    return (side + STRIDE - 1) // STRIDE * STRIDE
