@@ -1,27 +1,31 @@
-"""Pretrained transformer weights: translated names, resized positions, and a report of what became of each tensor."""
+"""Pretrained weights of a backbone, and a report of what became of each tensor.
+
+Names of transformers with adapter are translated and their positions resized; other backbones (mmsegmentation's)
+take their tensors by name.
+"""
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy.interpolate import RectBivariateSpline
-from torch import Tensor
+from torch import Tensor, nn
 
 from prolab_model.adapter_backbone import AdapterBackbone
 from prolab_model.beit_adapter import BEiTAdapter
 from prolab_model.relative_position import CLASS_ROWS, offsets
 from prolab_model.resampling import Size
+from prolab_model.torch_file import read_torch_file
 from prolab_model.vit import resize_position_embedding
 from prolab_model.vit_adapter import ViTAdapter
 
@@ -32,7 +36,8 @@ _PREFIXES = re.compile(r"(module\.|encoder\.|backbone\.)+")
 _TRANSFORMER = ("patch_embed.", "pos_embed", "cls_token", "blocks.")
 _TABLE = "relative_position_bias_table"
 _SHARED_TABLE = f"rel_pos_bias.{_TABLE}"
-_INDEX = "relative_position_index"
+# What a network computes itself: BEiT's look-up tables, and the steps that a batch norm was trained for.
+_DERIVED = ("relative_position_index", "num_batches_tracked")
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +53,7 @@ class LoadReport:
     Attributes:
         matched: names in the network that took their tensor as it was.
         resized: names whose tensor was interpolated to another grid.
-        missing: names of the network's transformer that the file has not.
+        missing: names in the network, but for the adapter's, that the file has not.
         unused: names in the file that the network has no place for.
         derived: names in the file of what the network computes itself.
     """
@@ -62,9 +67,11 @@ class LoadReport:
     def __str__(self) -> str:
         """One line for the log; names in full where something did not match."""
         parts = [f"{len(self.matched)} tensors matched"]
-        for label in ("resized", "missing", "unused", "derived"):
+        for label in ("resized", "missing", "unused"):
             if names := getattr(self, label):
                 parts.append(f"{len(names)} {label} ({', '.join(names)})")
+        if self.derived:
+            parts.append(f"{len(self.derived)} derived")
         return ", ".join(parts)
 
 
@@ -78,20 +85,17 @@ def read_weights(source: Path | str) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: when there is no such file.
         ModuleNotFoundError: when a name is given and timm is not installed.
-        PretrainedError: when the file holds no tensors by name.
+        PretrainedError: when the file is damaged or holds no tensors by name, or timm cannot get the model.
     """
     if str(source).startswith(TIMM):
         return _read_timm(str(source).removeprefix(TIMM))
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"pretrained weights: no file {path}")
-    weights: Any
-    if path.suffix == ".safetensors":
-        weights = load_file(path)
-    else:
-        # Training scripts put their arguments beside the weights; they are no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            weights = torch.load(path, "cpu", weights_only=True)
+    try:
+        weights = load_file(path) if path.suffix == ".safetensors" else read_torch_file(path)
+    except (SafetensorError, ValueError) as error:
+        raise PretrainedError(f"pretrained weights: {path} cannot be read: {error}") from error
     for wrapper in _WRAPPERS:
         if isinstance(weights, Mapping) and isinstance(weights.get(wrapper), Mapping):
             weights = weights[wrapper]
@@ -108,42 +112,47 @@ def _read_timm(name: str) -> dict[str, Tensor]:
         timm = import_module("timm")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"pretrained weights: {TIMM}{name} needs timm (pip install timm); without it, give the path of a file"
+            f"pretrained weights: {TIMM}{name}: {error}: pip install 'prolab-pipeline[timm]', with torchvision of the "
+            "same build as torch; or give the path of a file"
         ) from error
-    tensors: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+    try:
+        tensors: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+    except (OSError, RuntimeError) as error:
+        raise PretrainedError(f"pretrained weights: timm cannot get {name}: {error}") from error
     return tensors
 
 
-def load_pretrained(backbone: AdapterBackbone, weights: Mapping[str, Tensor], grid: Size | None = None) -> LoadReport:
-    """Copy a transformer's weights into `backbone`, all of them or, on an error, none.
+def load_pretrained(backbone: nn.Module, weights: Mapping[str, Tensor], grid: Size | None = None) -> LoadReport:
+    """Copy weights into `backbone`, all of them or, on an error, none.
 
-    Names may be those of DeiT, BEiT, BEiTv2 or timm. Position embeddings of another grid are
-    resized (bicubic), tables of relative positions as BEiT's authors do (`resize_table`); a table that
-    all blocks share is copied to each.
+    For a transformer with adapter, names may be those of DeiT, BEiT, BEiTv2 or timm. Position embeddings of another
+    grid are resized (bicubic), tables of relative positions as BEiT's authors do (`resize_table`); a table that
+    all blocks share is copied to each. Another backbone takes its own names, as mmsegmentation's files have them.
+    The prefixes `module.`, `encoder.` and `backbone.` do not matter.
 
     Args:
-        backbone: what is to be filled; its adapter stays as it is.
+        backbone: what is to be filled; an adapter stays as it is.
         weights: tensors by name, see `read_weights`.
         grid: (rows, columns) of patches that the weights were trained with, where it is not square.
 
     Raises:
         PretrainedError: when a tensor's shape does not fit, when the weights are of another depth, or
-            when fewer than half of the transformer's tensors are found.
+            when fewer than half of the network's tensors are found.
     """
-    own = {name: value for name, value in backbone.state_dict().items() if name.startswith(_TRANSFORMER)}
+    own = _wanted(backbone)
     found: dict[str, Tensor] = {}
     report: dict[str, list[str]] = {"matched": [], "resized": [], "missing": [], "unused": [], "derived": []}
     for name, value in weights.items():
         targets = [target for target in _targets(name, backbone) if target in own]
         if not targets:
-            report["derived" if name.endswith(_INDEX) else "unused"].append(name)
+            report["derived" if name.endswith(_DERIVED) else "unused"].append(name)
         for target in targets:
             if target in found:
                 raise PretrainedError(f"pretrained weights: {name} is a second tensor for {target}")
             found[target] = _fitted(name, value, target, own[target], backbone, grid)
             report["matched" if found[target] is value else "resized"].append(target)
     missing = report["missing"] = [name for name in own if name not in found]
-    _check_depth(weights, backbone)
+    _check_depths(map(_plain, weights), own)
     if len(missing) > len(own) / 2:
         raise PretrainedError(
             f"pretrained weights fit another network: {len(missing)} of {len(own)} tensors are missing, "
@@ -154,23 +163,30 @@ def load_pretrained(backbone: AdapterBackbone, weights: Mapping[str, Tensor], gr
     return LoadReport(**{label: tuple(names) for label, names in report.items()})
 
 
+def _wanted(backbone: nn.Module) -> dict[str, Tensor]:
+    """What pretrained weights are wanted for: of a network with adapter, the transformer."""
+    prefixes = _TRANSFORMER if isinstance(backbone, AdapterBackbone) else ""
+    state = backbone.state_dict()
+    return {name: state[name] for name in state if name.startswith(prefixes) and not name.endswith(_DERIVED)}
+
+
 def _plain(name: str) -> str:
     return _PREFIXES.sub("", name, count=1) if _PREFIXES.match(name) else name
 
 
-def _targets(name: str, backbone: AdapterBackbone) -> Iterator[str]:
+def _targets(name: str, backbone: nn.Module) -> Iterator[str]:
     """Names in the network that a name in a file stands for."""
     name = _plain(name)
-    if name == _SHARED_TABLE:
+    if not isinstance(backbone, AdapterBackbone):
+        yield name
+    elif name == _SHARED_TABLE:
         yield from (f"blocks.{block}.attn.{_TABLE}" for block in range(len(backbone.blocks)))
     else:
         gamma = ".gamma_" if isinstance(backbone, BEiTAdapter) else ".gamma"
         yield re.sub(r"\.(?:ls([12])\.gamma|gamma_?([12]))$", lambda found: gamma + (found[1] or found[2]), name)
 
 
-def _fitted(
-    name: str, value: Tensor, target: str, wanted: Tensor, backbone: AdapterBackbone, grid: Size | None
-) -> Tensor:
+def _fitted(name: str, value: Tensor, target: str, wanted: Tensor, backbone: nn.Module, grid: Size | None) -> Tensor:
     """The tensor `value` itself, or its positions resized to the network's grid."""
     if target == "pos_embed" and isinstance(backbone, ViTAdapter):
         value = _fitted_positions(name, value, backbone, grid)
@@ -229,13 +245,25 @@ def _grid_name(grid: Size | None) -> str:
     return f"grid of {grid[0]} x {grid[1]}" if grid else "square grid (give rows and columns of another)"
 
 
-def _check_depth(weights: Mapping[str, Tensor], backbone: AdapterBackbone) -> None:
-    blocks = {int(found[1]): name for name in weights if (found := re.match(r"blocks\.(\d+)\.", _plain(name)))}
-    if blocks and max(blocks) + 1 != len(backbone.blocks):
-        raise PretrainedError(
-            f"pretrained weights are of {max(blocks) + 1} blocks (the last has {blocks[max(blocks)]}), "
-            f"the network has {len(backbone.blocks)}"
-        )
+def _check_depths(names: Iterable[str], own: Iterable[str]) -> None:
+    """Refuse weights of a deeper or shallower network, most of whose names would fit."""
+    theirs, ours = _depths(names), _depths(own)
+    for stack, last in ours.items():
+        if theirs.get(stack, last) != last:
+            raise PretrainedError(
+                f"pretrained weights are of another depth: the last of their {stack} is {stack}.{theirs[stack]}, "
+                f"the network's is {stack}.{last}"
+            )
+
+
+def _depths(names: Iterable[str]) -> dict[str, int]:
+    """Highest index in each numbered sequence: 5 for `layer3` if `layer3.5.conv1.weight` is the last."""
+    depths: dict[str, int] = {}
+    for name in names:
+        for index in re.finditer(r"\.(\d+)(?=\.)", name):
+            stack = name[: index.start()]
+            depths[stack] = max(int(index[1]), depths.get(stack, 0))
+    return depths
 
 
 def resize_table(table: Tensor, source: Size, target: Size) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import zipfile
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from numpy._core.multiarray import _reconstruct, scalar
 
-# Arrays and numbers of NumPy are plain data. NumPy 1 wrote other module names for the same two functions.
-_NUMPY: list[Any] = [
+# Training scripts put their arguments beside the weights; they are plain data, as are arrays and numbers of NumPy.
+# NumPy 1 wrote other module names for the same two functions.
+_DATA: list[Any] = [
+    argparse.Namespace,
     np.ndarray,
     np.dtype,
     *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"),
@@ -28,7 +31,8 @@ _NUMPY: list[Any] = [
 def read_torch_file(path: Path) -> Any:
     """What a file of `torch.save` holds, tensors on the CPU, read with `weights_only=True`.
 
-    Tensors, NumPy arrays and numbers, text and containers are read; a file that needs code to be run is refused.
+    Tensors, NumPy arrays and numbers, text, containers and a script's arguments are read; a file that needs code to
+    be run is refused.
     Tensors stay on the disk until they are used, so that an optimizer's state that nobody wants costs nothing.
 
     Raises:
@@ -37,7 +41,7 @@ def read_torch_file(path: Path) -> Any:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
-    with torch.serialization.safe_globals(_NUMPY):
+    with torch.serialization.safe_globals(_DATA):
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         except pickle.UnpicklingError as error:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from prolab_model.openmmlab import BACKBONES
 from prolab_model.pretrained import PretrainedError, growth, load_pretrained, read_weights, resize_table
 from prolab_model.relative_position import table_length
 from prolab_model.vit_adapter import ViTAdapter
@@ -199,7 +202,7 @@ def test_weights_of_another_depth_are_refused(depth: int) -> None:
     weights = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
     for block in range(depth):
         weights |= {name.replace("blocks.0.", f"blocks.{block}."): value for name, value in blocks.items()}
-    with pytest.raises(PretrainedError, match=rf"of {depth} blocks \(the last has blocks.{depth - 1}.*network has 4"):
+    with pytest.raises(PretrainedError, match=rf"last of their blocks is blocks\.{depth - 1}, .* is blocks\.3"):
         load_pretrained(small_vit(), weights)
 
 
@@ -214,6 +217,82 @@ def test_weights_of_a_vit_do_not_pass_for_those_of_beit() -> None:
     assert "blocks.0.attn.qkv.bias" in report.unused
     assert f"blocks.0.{TABLE}" in report.missing
     assert "pos_embed" in report.unused
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "resnet": {"type": "ResNetV1c", "depth": 50, "base_channels": 4, "stem_channels": 8},
+    "mit": {"type": "MixVisionTransformer", "embed_dims": 8, "num_layers": [1, 2, 1, 1], "num_heads": [1, 1, 1, 1]},
+}
+
+
+def other_backbone(kind: str, **changed: Any) -> nn.Module:
+    """A backbone of mmsegmentation, every tensor drawn at random."""
+    torch.manual_seed(2)
+    backbone: nn.Module = BACKBONES.build(OTHERS[kind] | changed)
+    for value in backbone.state_dict().values():
+        if value.is_floating_point():
+            value.uniform_(0.1, 0.9)
+    return backbone
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_backbones_take_their_own_names(tmp_path: Path, kind: str, prefix: str) -> None:
+    """As mmsegmentation's files have them: with metadata, sometimes with a prefix, and with a classifier."""
+    source, backbone = other_backbone(kind), other_backbone(kind)
+    source.eval()
+    backbone.eval()
+    for parameter in backbone.parameters():
+        nn.init.zeros_(parameter)
+    weights = {prefix + name: value for name, value in source.state_dict().items()}
+    classifier = {"fc.weight": torch.ones(9, 128), "fc.bias": torch.ones(9)}
+    content = {"state_dict": weights | classifier, "meta": {"epoch": np.int64(90), "loss": np.float64(0.5)}}
+    torch.save(content, tmp_path / "weights.pth")
+    report = load_pretrained(backbone, read_weights(tmp_path / "weights.pth"))
+    assert report.unused == ("fc.weight", "fc.bias")
+    assert report.missing == report.resized == ()
+    assert len(report.matched) + len(report.derived) == len(weights)
+    assert all(name.endswith("num_batches_tracked") for name in report.derived)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for expected, got in zip(source(images), backbone(images), strict=True):
+            assert torch.equal(expected, got)
+
+
+def test_tensors_that_another_backbone_misses_are_named() -> None:
+    weights = other_backbone("resnet").state_dict()
+    del weights["layer4.2.conv3.weight"], weights["stem.1.num_batches_tracked"]
+    assert load_pretrained(other_backbone("resnet"), weights).missing == ("layer4.2.conv3.weight",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "message"),
+    [
+        ("resnet", {"depth": 101}, r"last of their layer3 is layer3\.22, the network's is layer3\.5"),
+        ("mit", {"num_layers": [1, 1, 1, 1]}, r"last of their layers\.1\.1 is layers\.1\.1\.0, .* layers\.1\.1\.1"),
+        (
+            "resnet",
+            {"depth": 18},
+            r"layer1\.0\.conv1\.weight has shape \(4, 8, 3, 3\), .* needs \(4, 8, 1, 1\)",
+        ),
+        ("mit", {"embed_dims": 16}, r"projection\.weight has shape \(16, 3, 7, 7\), the network needs \(8, 3, 7, 7\)"),
+    ],
+)
+def test_weights_of_another_size_of_a_backbone_are_refused_and_nothing_is_changed(
+    kind: str, changed: dict[str, Any], message: str
+) -> None:
+    backbone = other_backbone(kind)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    with pytest.raises(PretrainedError, match=message):
+        load_pretrained(backbone, other_backbone(kind, **changed).state_dict())
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_another_backbone_does_not_take_a_transformers_weights(kind: str) -> None:
+    with pytest.raises(PretrainedError, match="fit another network"):
+        load_pretrained(other_backbone(kind), deit_weights())
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "module"])
@@ -235,7 +314,7 @@ def test_code_in_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     torch.save({"weights": Payload()}, tmp_path / "weights.pth")
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(PretrainedError, match=r"cannot be read.*nothing but data.*refers to exec"):
         read_weights(tmp_path / "weights.pth")
     assert not (tmp_path / "ran").exists()
 
@@ -250,6 +329,14 @@ def test_arguments_of_a_training_script_beside_the_weights_do_not_matter(tmp_pat
     assert list(read_weights(tmp_path / "weights.pth")) == ["norm.weight"]
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_damaged_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(b"no weights")
+    with pytest.raises(PretrainedError, match=rf"weights\.{suffix} cannot be read"):
+        read_weights(path)
+
+
 def test_a_file_of_one_tensor_is_refused(tmp_path: Path) -> None:
     torch.save(torch.ones(3), tmp_path / "tensor.pth")
     with pytest.raises(PretrainedError, match=r"tensor\.pth holds Tensor, not tensors by name"):
@@ -258,7 +345,7 @@ def test_a_file_of_one_tensor_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("timm") is not None, reason="timm is installed")
 def test_names_of_timm_need_timm() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"timm:vit_tiny_patch16_224 needs timm \(pip install timm\)"):
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'timm': pip install 'prolab-pipeline\[timm\]'"):
         read_weights("timm:vit_tiny_patch16_224")
 
 
