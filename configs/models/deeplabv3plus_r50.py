@@ -2,9 +2,10 @@
 # Reached: 43.6 mIoU on ADE20K with DeepLabV3+ in the paper (one-hot: 42.7), which gives neither backbone nor recipe.
 #          42.7 is what mmsegmentation reports for ResNet-50 after 80,000 steps with SGD, so its network and length are
 #          taken; the optimizer and its settings are those of the other networks, not tuned for this one.
-# Needs:   a ResNet-50 "v1c" pretrained on ImageNet; the train stage loads no weights into it yet.
+# Needs:   mmsegmentation's ResNet-50 "v1c" pretrained on ImageNet (resnet50_v1c-2cccc1ad.pth) as train.pretrained,
+#          and what the experiment says.
 # Run:     prolab run configs/experiments/ade20k.yaml --set train.model=configs/models/deeplabv3plus_r50.py \
-#            --set train.pretrained=null
+#            --set train.pretrained=data/pretrained/resnet50_v1c-2cccc1ad.pth
 _base_ = "../schedules/adamw_160k.py"
 model = dict(
     type="PropertySegmentor",

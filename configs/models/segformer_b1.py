@@ -2,9 +2,10 @@
 # Reached: 42.3 mIoU on ADE20K with SegFormer in the paper (one-hot: 41.5), which gives neither size nor recipe. Of
 #          mmsegmentation's SegFormers B1 is nearest to 41.5: it reports 37.9 for B0, 42.1 for B1 and 46.8 for B2. The
 #          recipe is mmsegmentation's for it: heads learn ten times as fast.
-# Needs:   a MiT-B1 pretrained on ImageNet; the train stage loads no weights into it yet.
+# Needs:   MiT-B1 pretrained on ImageNet in mmsegmentation's names (mit_b1_20220624-02e5a6a1.pth) as train.pretrained,
+#          and what the experiment says.
 # Run:     prolab run configs/experiments/ade20k.yaml --set train.model=configs/models/segformer_b1.py \
-#            --set train.pretrained=null
+#            --set train.pretrained=data/pretrained/mit_b1_20220624-02e5a6a1.pth
 _base_ = "../schedules/adamw_160k.py"
 model = dict(
     type="PropertySegmentor",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PositiveInt, field_validator
 
@@ -16,6 +17,9 @@ from tasks.stage import DeviceName, Runtime, Stage, StageParams
 
 ConfigValues = dict[str, JsonValue]
 
+_TIMM = "timm:"
+TimmName = Annotated[str, Field(pattern=f"^{_TIMM}.")]
+
 
 class TrainParams(StageParams):
     """Network, schedule and augmentation.
@@ -23,7 +27,9 @@ class TrainParams(StageParams):
     Attributes:
         model: a network's config, in the manner of `configs/models/*.py`. Where it has a recipe (see `read_recipe`),
             an experiment says only what it wants otherwise.
-        pretrained: a file of pretrained ViT weights; without it the network starts from nothing.
+        pretrained: weights that the backbone starts from: a file, or `timm:` and timm's name of a model, as in
+            `timm:vit_base_patch16_224.augreg_in21k` (downloaded; needs the extra `timm`). Without it the network starts
+            from nothing.
         max_iters: number of optimizer steps.
         batch_size: crops in a step.
         crop_size: height and width of a crop, in pixels, a multiple of 32.
@@ -50,7 +56,7 @@ class TrainParams(StageParams):
     """
 
     model: Runtime[Path]
-    pretrained: Runtime[Path | None] = None
+    pretrained: Runtime[TimmName | Path | None] = None
     max_iters: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=1)
     crop_size: int = Field(default=512, gt=0, multiple_of=32)
@@ -98,13 +104,23 @@ class TrainParams(StageParams):
         return network
 
     def external(self, hashes: FileHashes) -> dict[str, JsonValue]:
-        """What the network's config says, and the hash of the pretrained weights."""
-        if self.pretrained is not None and not self.pretrained.is_file():
-            raise InputError(f"train.pretrained: no file {self.pretrained}")
-        return {
-            "network": self.network(),
-            "pretrained": None if self.pretrained is None else hashes.hash(self.pretrained),
-        }
+        """What the network's config says, and the pretrained weights: a file's hash, or timm's name and version."""
+        return {"network": self.network(), "pretrained": self._pretrained_identity(hashes)}
+
+    def _pretrained_identity(self, hashes: FileHashes) -> JsonValue:
+        match self.pretrained:
+            case None:
+                return None
+            case str(name):
+                # Which weights a name stands for is timm's to say.
+                return {"timm": name.removeprefix(_TIMM), "version": _timm_version(name)}
+            case path if path.is_file():
+                return hashes.hash(path)
+        raise InputError(f"train.pretrained: no file {self.pretrained}")
+
+    def pretrained_name(self) -> str:
+        """What reports call the pretrained weights: a file without its folder, a name of timm's, or `none`."""
+        return self.pretrained.name if isinstance(self.pretrained, Path) else self.pretrained or "none"
 
 
 def read_recipe(model: Path) -> ConfigValues:
@@ -117,6 +133,16 @@ def read_recipe(model: Path) -> ConfigValues:
     if not isinstance(recipe, dict):
         raise InputError(f"train.model: {model}: train: expected a dict of parameters, got {recipe!r}")
     return recipe
+
+
+def _timm_version(name: str) -> str:
+    try:
+        return metadata.version("timm")
+    except metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"train.pretrained: {name} needs timm: pip install 'prolab-pipeline[timm]', with torchvision of the same "
+            "build as torch; or give the path of a file"
+        ) from error
 
 
 def _read(model: Path) -> dict[str, Any]:

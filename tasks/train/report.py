@@ -38,7 +38,7 @@ def write_report(path: Path, params: TrainParams, card: ModelCard, figures: Mapp
     """Short markdown for the dashboard."""
     rows = {
         "network": params.model.stem,
-        "pretrained weights": params.pretrained.name if params.pretrained else "none",
+        "pretrained weights": params.pretrained_name(),
         "classes": len(card.classes),
         "properties": len(card.properties),
         "iterations": f"{params.max_iters} of {params.batch_size} crops of {params.crop_size} x {params.crop_size}",

@@ -19,7 +19,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from artifacts import Artifact
-from prolab_model.adapter_backbone import AdapterBackbone
 from prolab_model.checkpoint import ModelCard, save_model
 from prolab_model.data import TrainingCrops, training_pipeline
 from prolab_model.label_space import PropertyLabelSpace
@@ -93,14 +92,11 @@ def _network_config(params: TrainParams, label_space: Artifact, split: Split) ->
 def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
     segmentor: PropertySegmentor = build_segmentor(dict(copy.deepcopy(network)))
     if params.pretrained is not None:
-        if not isinstance(segmentor.backbone, AdapterBackbone):
-            kind = type(segmentor.backbone).__name__
-            raise InputError(f"train.pretrained: expected a backbone with adapter to load weights into, got {kind}")
         try:
             report = load_pretrained(segmentor.backbone, read_weights(params.pretrained))
-        except ValueError as error:
+        except (ModuleNotFoundError, ValueError) as error:
             raise InputError(f"train.pretrained: {params.pretrained}: {error}") from error
-        log.info("%s: %s", params.pretrained.name, report)
+        log.info("%s: %s", params.pretrained_name(), report)
     centres, class_matrix = _label_space_tensors(label_space, split.classes)
     if isinstance(segmentor.label_space, PropertyLabelSpace):
         segmentor.label_space.assign(centres, class_matrix)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from artifacts import Artifact, Store
+from artifacts import Artifact, FileHashes, Store
 from prolab_model.checkpoint import load_model
+from prolab_model.openmmlab import BACKBONES
 from tasks import train
 from tasks.errors import InputError
 from tasks.execution import run_stage
@@ -205,10 +207,16 @@ def test_schedule_falls_with_the_power(
     ("changed", "message"),
     [
         ({"pretrained": Path("absent.pth")}, "train.pretrained: no file absent.pth"),
+        ({"pretrained": "absent.pth"}, "train.pretrained: no file absent.pth"),
+        pytest.param(
+            {"pretrained": "timm:vit_small_patch16_224"},
+            r"train.pretrained: timm:vit_small_patch16_224 needs timm: pip install 'prolab-pipeline\[timm\]'",
+            marks=pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed"),
+        ),
         ({"model": Path("absent.py")}, "train.model: .*absent.py"),
         ({"device": "cuda"}, "train.device: cuda was asked for"),
     ],
-    ids=["pretrained", "model", "device"],
+    ids=["pretrained", "pretrained text", "timm", "model", "device"],
 )
 def test_bad_input_is_named(
     store: Store, small_model: Path, dataset: Artifact, label_space: Artifact, changed: dict[str, Any], message: str
@@ -227,13 +235,31 @@ def test_weights_that_do_not_fit_are_named(
         run(store, small_model, dataset, label_space, pretrained=tmp_path / "resnet.safetensors")
 
 
-def test_weights_for_another_kind_of_backbone_are_refused(
-    store: Store, dataset: Artifact, label_space: Artifact, tmp_path: Path
+@pytest.mark.parametrize("base", OTHER_BACKBONES)
+def test_other_backbones_start_from_pretrained_weights(
+    store: Store, dataset: Artifact, label_space: Artifact, tmp_path: Path, base: str
 ) -> None:
-    model = inheriting(tmp_path, "segformer_b1.py", OTHER_BACKBONES["segformer_b1.py"])
-    save_file({"layers.0.weight": torch.zeros(3)}, tmp_path / "mit.safetensors")
-    with pytest.raises(InputError, match=r"train\.pretrained: .*with adapter.*, got MixVisionTransformer"):
-        run(store, model, dataset, label_space, pretrained=tmp_path / "mit.safetensors")
+    """A learning rate of next to nothing keeps the parameters that were loaded."""
+    model = inheriting(tmp_path, base, OTHER_BACKBONES[base])
+    torch.manual_seed(5)
+    source = BACKBONES.build(TrainParams.model_validate({"model": model, **SETTINGS}).network()["backbone"])
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "weights.pth")
+    recipe = {**SETTINGS, "max_iters": 1, "learning_rate": 1e-9, "pretrained": tmp_path / "weights.pth"}
+    segmentor, _ = load_model(run(store, model, dataset, label_space, **recipe).path)
+    for (name, expected), got in zip(source.named_parameters(), segmentor.backbone.parameters(), strict=True):
+        torch.testing.assert_close(got, expected, msg=name)
+
+
+def test_a_name_of_timms_is_no_path_and_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, small_model: Path, tmp_path: Path
+) -> None:
+    params = TrainParams.model_validate({"model": small_model, **SETTINGS, "pretrained": "timm:vit_small_patch16_224"})
+    assert params.pretrained == params.pretrained_name() == "timm:vit_small_patch16_224"
+    (tmp_path / "timm-1.2.3.dist-info").mkdir()
+    (tmp_path / "timm-1.2.3.dist-info" / "METADATA").write_text("Name: timm\nVersion: 1.2.3\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    pretrained = params.external(FileHashes(tmp_path / "hashes"))["pretrained"]
+    assert pretrained == {"timm": "vit_small_patch16_224", "version": "1.2.3"}
 
 
 @pytest.mark.parametrize(
