@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PositiveInt, field_validator
+from pydantic import Field, JsonValue, PlainValidator, PositiveInt, field_validator
 
 from artifacts import FileHashes
 from prolab_model.config_file import ConfigError, read_config
@@ -18,7 +18,20 @@ from tasks.stage import DeviceName, Runtime, Stage, StageParams
 ConfigValues = dict[str, JsonValue]
 
 _TIMM = "timm:"
-TimmName = Annotated[str, Field(pattern=f"^{_TIMM}.")]
+
+
+def _weights(value: object) -> Path | str:
+    match value:
+        case str(name) if name.startswith(_TIMM):
+            return name
+        case str() | Path():
+            return Path(value)
+    raise ValueError(f"expected a path, or {_TIMM} and a name")
+
+
+# Not a union of two types: an error would name each of them, and pydantic's internals.
+Weights = Annotated[Path | str, PlainValidator(_weights)]
+"""Pretrained weights: the path of a file, or `timm:` and timm's name of a model."""
 
 
 class TrainParams(StageParams):
@@ -56,7 +69,7 @@ class TrainParams(StageParams):
     """
 
     model: Runtime[Path]
-    pretrained: Runtime[TimmName | Path | None] = None
+    pretrained: Runtime[Weights | None] = None
     max_iters: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=1)
     crop_size: int = Field(default=512, gt=0, multiple_of=32)

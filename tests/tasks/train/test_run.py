@@ -264,8 +264,13 @@ def test_a_name_of_timms_is_no_path_and_part_of_the_key(
 
 @pytest.mark.parametrize(
     ("changed", "key"),
-    [({"crop_size": 100}, "crop_size"), ({"scale_range": (2.0, 1.0)}, "scale_range"), ({"lr": 1}, "lr")],
-    ids=["crop", "scale", "unknown"],
+    [
+        ({"crop_size": 100}, "crop_size"),
+        ({"scale_range": (2.0, 1.0)}, "scale_range"),
+        ({"lr": 1}, "lr"),
+        ({"pretrained": {"timm": "vit"}}, r"pretrained\n.*expected a path, or timm: and a name"),
+    ],
+    ids=["crop", "scale", "unknown", "pretrained"],
 )
 def test_wrong_parameters_are_refused_by_name(small_model: Path, changed: dict[str, Any], key: str) -> None:
     with pytest.raises(ValueError, match=key):
