@@ -20,6 +20,8 @@ Predict = Callable[[Tensor], Tensor]
 PIXELS = 2**13  # in a strip: enough to keep the cores busy, few enough to stay in the caches
 
 
+# A compiled graph cannot hold gradients that are taken in the forward pass: it ends here and goes on behind.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def sum_over_pixels(
     pixel_losses: PixelLosses,
     predict: Predict | None,
