@@ -18,10 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from prolab_model.data import IMAGE_MEAN, IMAGE_STD
 from prolab_model.segmentor import PropertySegmentor
 
-SMALLEST_SIDE = 33
-"""Exported networks take images from this size on: one token along an axis is a case of its own."""
-
 _AXES = {"images": {0: "batch", 2: "height", 3: "width"}}
+_OUTPUTS = ("labels", "scores", "properties")
 
 
 class PhotoNetwork(nn.Module):
@@ -58,7 +56,10 @@ class PhotoNetwork(nn.Module):
 
 
 def export_network(segmentor: PropertySegmentor) -> torch.export.ExportedProgram:
-    """The network as a program of `torch.export`, for any number of photos of any size from 33 pixels on.
+    """The network as a program of `torch.export`, for any number of photos with sides from 33 pixels on.
+
+    SegFormer's attention adds a guard against single photos, which they do not need:
+    `module(check_guards=False)` waives it.
 
     Args:
         segmentor: on the CPU, in float32; put into evaluation mode.
@@ -78,8 +79,8 @@ def export_network(segmentor: PropertySegmentor) -> torch.export.ExportedProgram
 def export_onnx(segmentor: PropertySegmentor, path: Path, classes: Sequence[str], properties: Sequence[str]) -> None:
     """Write the network as an ONNX file, which appears only when it is whole.
 
-    Input and outputs are those of `PhotoNetwork.forward`, by the same names. The file's metadata
-    hold the names of classes and properties as JSON lists. Files end at 2 GB.
+    Input and outputs are those of `PhotoNetwork.forward`, by the same names, for any number of
+    photos of any size. The file's metadata hold the names of classes and properties as JSON lists.
 
     Args:
         segmentor: on the CPU, in float32; put into evaluation mode.
@@ -95,27 +96,28 @@ def export_onnx(segmentor: PropertySegmentor, path: Path, classes: Sequence[str]
     from onnxscript.optimizer import fold_constants
 
     program = export_network(segmentor)
-    with _quiet(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        converted = torch.onnx.export(
-            program,
-            dynamo=True,
-            input_names=["images"],
-            output_names=["labels", "scores", "properties"],
-            dynamic_shapes=_AXES,
-            optimize=False,
-            verbose=False,
-        )
-    assert converted is not None
-    model = converted.model
-    # Half a second, where the exporter's own optimisation takes minutes, and leaves a third of the nodes.
-    fold_constants(model)
-    for clean in (
-        common.RemoveUnusedNodesPass(),
-        common.CommonSubexpressionEliminationPass(),
-        common.IdentityEliminationPass(),
-        common.DeduplicateInitializersPass(),
-    ):
-        clean(model)
+    with _quiet():
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=["images"],
+                output_names=list(_OUTPUTS),
+                dynamic_shapes=_AXES,
+                optimize=False,
+                verbose=False,
+            )
+        assert converted is not None
+        model = converted.model
+        # Half a second, where the exporter's own optimisation takes minutes, and leaves a third of the nodes.
+        fold_constants(model)
+        for clean in (
+            common.RemoveUnusedNodesPass(),
+            common.CommonSubexpressionEliminationPass(),
+            common.IdentityEliminationPass(),
+            common.DeduplicateInitializersPass(),
+        ):
+            clean(model)
     model.metadata_props["classes"] = json.dumps(list(classes), ensure_ascii=False)
     model.metadata_props["properties"] = json.dumps(list(properties), ensure_ascii=False)
     model.metadata_props["images"] = "RGB, 0 to 255, float32, (batch, 3, height, width)"
@@ -155,9 +157,8 @@ def measure_difference(segmentor: PropertySegmentor, path: Path, images: Tensor)
     """
     import onnxruntime
 
-    names = ["labels", "scores", "properties"]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    theirs = dict(zip(names, map(torch.from_numpy, session.run(names, {"images": images.numpy()})), strict=True))
+    theirs = dict(zip(_OUTPUTS, map(torch.from_numpy, session.run(_OUTPUTS, {"images": images.numpy()})), strict=True))
     with torch.no_grad():
         ours = PhotoNetwork(segmentor)(images)
     largest = {name: (ours[name] - theirs[name]).abs().max().item() for name in ("scores", "properties")}
@@ -166,13 +167,15 @@ def measure_difference(segmentor: PropertySegmentor, path: Path, images: Tensor)
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to itself what the exporter says of torchvision's absence and of its own deprecated parts."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep back what the exporter says of torchvision's absence, its own deprecated parts and what it does not fold."""
+    loggers = {name: logging.getLogger(name) for name in ("torch.onnx", "onnxscript")}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    for logger in loggers.values():
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for name, logger in loggers.items():
+            logger.setLevel(levels[name])

@@ -54,7 +54,7 @@ def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(("backbone", "label_space"), FAST)
 def test_program_and_onnx_file_give_pytorchs_outputs(backbone: str, label_space: str, tmp_path: Path) -> None:
     segmentor = small_network(backbone, label_space).eval()
-    program = export_network(segmentor).module()
+    program = export_network(segmentor).module(check_guards=False)
     export_onnx(segmentor, tmp_path / "network.onnx", CLASSES, PROPERTIES)
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     names = [output.name for output in session.get_outputs()]
@@ -108,7 +108,7 @@ def test_base_network_is_exported(tmp_path: Path) -> None:
     network = read_config(REPOSITORY / "configs/models/ade20k_vit_adapter_b.py")["model"]
     torch.manual_seed(0)
     segmentor = build_segmentor(sized_network(network, properties=256, classes=150, width=768)).eval()
-    torch.nn.init.normal_(segmentor.decode_head.conv_seg.weight)
+    torch.nn.init.normal_(segmentor.decode_head.conv_seg.weight, std=0.02)  # similarities of a few units
     owners = torch.eye(150, 256) + torch.eye(150, 256).roll(106, dims=1)
     segmentor.label_space.assign(torch.randn(256, 768), owners)
     path = tmp_path / "network.onnx"
