@@ -19,7 +19,9 @@ def export(
     checkpoint: Annotated[
         str,
         typer.Argument(
-            help="Version or tag of a checkpoint; the version's first digits are enough.", show_default=False
+            help="Version or tag of a checkpoint; the version's first digits are enough.",
+            metavar="CHECKPOINT",
+            show_default=False,
         ),
     ],
     file: Annotated[Path, typer.Argument(help="The file to write, FILE.onnx.", metavar="FILE", show_default=False)],

@@ -59,7 +59,7 @@ def test_checkpoint_is_exported(stored: Prolab) -> None:
         (("mine", "absent/mine.onnx"), "there is no folder absent"),
         (("dataset:mine", "mine.onnx"), "dataset:mine: expected a checkpoint, got a dataset"),
         (("mine", "mine.onnx", "--store", "absent"), "absent: there is no store here"),
-        (("mine", "mine.onnx"), "checkpoint:mine"),
+        (("mine", "mine.onnx"), "no artifact of kind 'checkpoint'"),
     ],
 )
 def test_wrong_input_gives_a_message_and_exit_code_2(
