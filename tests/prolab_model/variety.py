@@ -67,7 +67,7 @@ def small_network(backbone: str, label_space: str) -> PropertySegmentor:
     )
     for name, parameter in segmentor.named_parameters():
         if name.endswith(("injector.gamma", "pos_embed", "relative_position_bias_table", "conv_seg.weight")):
-            nn.init.normal_(parameter, std=0.1 if name.endswith("conv_seg.weight") else 1.0)
+            nn.init.normal_(parameter, std=0.03 if name.endswith("conv_seg.weight") else 1.0)
     if label_space != "one_hot":
         own = torch.eye(CLASSES, PROPERTIES)
         segmentor.label_space.assign(torch.randn(PROPERTIES, WIDTH), own + own.roll(2, dims=1))
