@@ -178,6 +178,7 @@ STAGE = Stage(
         "prolab_model.network_config",
         "prolab_model.optimizer",
         "prolab_model.pretrained",
+        "prolab_model.torch_file",
         *NETWORK,
     ),
     description="Train the network to predict the properties of every pixel",
