@@ -78,13 +78,9 @@ def test_only_the_strips_break_the_training_graph() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor compiles C++, and there is no c++ here")
-def test_inductor_gives_the_same_prediction_loss_and_gradients() -> None:
-    segmentor = small_network("vit", "sigmoid").eval()
-    images = torch.randn(2, 3, 64, 96)
-    with torch.no_grad():
-        compiled = torch.compile(segmentor.similarities, fullgraph=True)(images)
-        torch.testing.assert_close(compiled, segmentor.similarities(images), rtol=1e-4, atol=1e-4)
+def test_inductor_gives_the_same_loss_and_gradients() -> None:
     (loss, gradients), (compiled_loss, compiled_gradients) = (
         training_step(small_network("vit", "sigmoid").eval().double(), backend) for backend in (None, "inductor")
     )
