@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -75,14 +74,3 @@ def test_only_the_strips_break_the_training_graph() -> None:
     explanation = torch._dynamo.explain(segmentor.forward_train)(**batch())
     assert explanation.break_reasons
     assert all("sum_over_pixels" in reason.reason for reason in explanation.break_reasons)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(shutil.which("c++") is None, reason="inductor compiles C++, and there is no c++ here")
-def test_inductor_gives_the_same_loss_and_gradients() -> None:
-    (loss, gradients), (compiled_loss, compiled_gradients) = (
-        training_step(small_network("vit", "sigmoid").eval().double(), backend) for backend in (None, "inductor")
-    )
-    torch.testing.assert_close(compiled_loss, loss)
-    torch.testing.assert_close(compiled_gradients, gradients)
