@@ -81,7 +81,7 @@ class _SumOverStrips(torch.autograd.Function):
                 if strip_lengths is not None:
                     pixels = pixels / strip_lengths[..., None]
                 pixels = pixels.flatten(0, 2)
-                strip_total = pixel_losses(pixels, strip_labels) @ weights[strip_labels]
+                strip_total = (pixel_losses(pixels, strip_labels) * weights[strip_labels]).sum()
             if gradients is not None:
                 inputs_of_strip = [strip] if strip_lengths is None else [strip, strip_lengths]
                 strip_gradient, *rest = torch.autograd.grad(strip_total, inputs_of_strip)
