@@ -192,3 +192,16 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         make_label_space(loss="l2")
     with pytest.raises(ValueError, match="needs probabilities"):
         make_label_space(loss="bce", sigmoid=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_large_losses_are_summed_in_full_precision_under_autocast(dtype: torch.dtype) -> None:
+    """Thousands of pixels that lose some ten each: more than float16 can hold."""
+    label_space = make_label_space(loss="bce", temperature=0.001).float()
+    features, classifier = make_pixels()[0].float(), make_classifier().float()
+    labels = torch.zeros(2, 96, 144, dtype=torch.long)
+    expected, _ = label_space.loss(features, classifier, labels, torch.ones(CLASSES))
+    with torch.autocast("cpu", dtype):
+        loss, _ = label_space.loss(features, classifier, labels, torch.ones(CLASSES))
+    assert expected * strips.PIXELS > torch.finfo(torch.float16).max
+    torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
