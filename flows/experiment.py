@@ -80,9 +80,6 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     return experiment
 
 
-# Sections of another shape than these two expect are refused by the validation, which says more.
-
-
 def _fill_in_classes(settings: Settings) -> None:
     config = _path(settings, "dataset", "config")
     if config is None or not isinstance(settings.values["describe"], dict):
@@ -106,5 +103,6 @@ def _fill_in_recipe(settings: Settings) -> None:
 
 
 def _path(settings: Settings, section: str, name: str) -> str | None:
+    """A path in a section, if it is there; sections of another shape are refused by the validation, which says more."""
     values = settings.values[section]
     return values[name] if isinstance(values, dict) and isinstance(values.get(name), str) else None

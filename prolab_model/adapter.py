@@ -54,7 +54,7 @@ class Geometry:
         """Pyramid tokens (B, S, D) as one map (B, D, H, W) for each level."""
         levels = torch.split(tokens, [height * width for height, width in self.pyramid], dim=1)
         return tuple(
-            level.transpose(1, 2).unflatten(-1, size)  # type: ignore[no-untyped-call]
+            level.transpose(1, 2).reshape(level.shape[0], level.shape[2], *size)
             for level, size in zip(levels, self.pyramid, strict=True)
         )
 

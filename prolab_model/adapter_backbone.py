@@ -148,7 +148,7 @@ class AdapterBackbone(nn.Module, ABC):
                 class_token, x = tokens[:, :1], tokens[:, 1:]
             for extractor in interaction.extractors():
                 c = self._run(extractor, c, x, geometry)
-            maps.append(x.transpose(1, 2).unflatten(-1, geometry.grid))  # type: ignore[no-untyped-call]
+            maps.append(x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *geometry.grid))
         return self._combine(c1, c, maps, geometry)
 
     def _run(self, module: nn.Module, *arguments: object) -> Tensor:

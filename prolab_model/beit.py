@@ -29,7 +29,7 @@ class BEiTAttention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(dim))
         self.relative_position_bias_table = nn.Parameter(torch.zeros(table_length(grid), heads))
         self.proj = nn.Linear(dim, dim)
-        self.register_load_state_dict_pre_hook(_ignore_index)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_ignore_index)  # type: ignore[no-untyped-call]  # torch's is untyped
 
     def forward(self, x: Tensor, positions: RelativePositions) -> Tensor:
         """(B, 1 + N, dim) to (B, 1 + N, dim)."""

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prolab_model.resampling import Size
-from prolab_model.vit import same_size
+from prolab_model.resampling import Size, same_size
 
 CLASS_ROWS = 3
 

@@ -12,7 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ops import exporting
+
 Size = tuple[int, int]
+
+
+def same_size(source: Size, target: Size) -> bool:
+    """Whether a resize may be left out; never while exporting, where sizes stay open."""
+    return not exporting() and tuple(source) == tuple(target)
 
 
 def bilinear_matrix(inputs: int, outputs: int, like: Tensor) -> Tensor:
@@ -79,15 +86,18 @@ def upsampled_length(maps: Tensor, size: Size) -> Tensor:
     Returns:
         (B, H, W), at least float32.
     """
-    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    maps = maps.to(dtype)
     # A few channels at a time stay in the caches through the five products, and on the way back.
     groups = [_neighbour_products(group) for group in torch.split(maps, 32, dim=1)]
-    itself, beside, below, diagonal = (torch.stack(products).sum(dim=0) for products in zip(*groups, strict=True))
-    row_weights, row_pairs = _squared_weights(maps.shape[-2], size[0], maps)
-    column_weights, column_pairs = _squared_weights(maps.shape[-1], size[1], maps)
+    # In float64, which autocast leaves alone: of these products the square root is taken.
+    products = [torch.stack(parts).sum(dim=0).double() for parts in zip(*groups, strict=True)]
+    itself, beside, below, diagonal = products
+    row_weights, row_pairs = _squared_weights(maps.shape[-2], size[0], itself)
+    column_weights, column_pairs = _squared_weights(maps.shape[-1], size[1], itself)
     squared = row_weights @ (itself @ column_weights.T + beside @ column_pairs.T)
     squared = squared + row_pairs @ (below @ column_weights.T + diagonal @ column_pairs.T / 2)
-    return squared.clamp_min(1e-24).sqrt()
+    return squared.clamp_min(1e-24).sqrt().to(dtype)
 
 
 def _neighbour_products(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -14,8 +14,7 @@ from prolab_model import beit_adapter, vit_adapter  # noqa: F401  # registers th
 from prolab_model.heads import PropertyHead
 from prolab_model.label_space import build_label_space
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
-from prolab_model.resampling import Size
-from prolab_model.vit import same_size
+from prolab_model.resampling import Size, same_size
 from prolab_model.windows import Window, place_windows
 
 Config = Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ PIXELS = 2**13  # in a strip: enough to keep the cores busy, few enough to stay 
 
 
 # A compiled graph cannot hold gradients that are taken in the forward pass: it ends here and goes on behind.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's is untyped
 def sum_over_pixels(
     pixel_losses: PixelLosses,
     predict: Predict | None,
@@ -48,10 +49,17 @@ def sum_over_pixels(
     """
     dtype = torch.promote_types(similarities.dtype, torch.float32)
     rows = similarities.permute(0, 2, 3, 1).to(dtype).contiguous()  # (B, h, w, K)
-    summed: tuple[Tensor, Tensor] = _SumOverStrips.apply(  # type: ignore[no-untyped-call]
-        pixel_losses, predict, rows, lengths, labels, weights.to(dtype)
-    )
+    with _full_precision(similarities.device.type):
+        summed: tuple[Tensor, Tensor] = _SumOverStrips.apply(  # type: ignore[no-untyped-call]  # torch's is untyped
+            pixel_losses, predict, rows, lengths, labels, weights.to(dtype)
+        )
     return summed
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Losses of thousands of pixels and scores that hardly differ are no matter for half precision."""
+    # The meta device has no autocast to be switched off.
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 class _SumOverStrips(torch.autograd.Function):
@@ -81,7 +89,7 @@ class _SumOverStrips(torch.autograd.Function):
                 if strip_lengths is not None:
                     pixels = pixels / strip_lengths[..., None]
                 pixels = pixels.flatten(0, 2)
-                strip_total = (pixel_losses(pixels, strip_labels) * weights[strip_labels]).sum()
+                strip_total = pixel_losses(pixels, strip_labels) @ weights[strip_labels]
             if gradients is not None:
                 inputs_of_strip = [strip] if strip_lengths is None else [strip, strip_lengths]
                 strip_gradient, *rest = torch.autograd.grad(strip_total, inputs_of_strip)

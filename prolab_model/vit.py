@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ops import exporting
 from prolab_model.recompute import recompute
-from prolab_model.resampling import Size
+from prolab_model.resampling import Size, same_size
 
 
 def rows_and_columns(grid: int | Size) -> Size:
@@ -17,11 +16,6 @@ def rows_and_columns(grid: int | Size) -> Size:
         return grid, grid
     rows, columns = grid
     return rows, columns
-
-
-def same_size(source: Size, target: Size) -> bool:
-    """Whether a resize may be left out; never while exporting, where sizes stay open."""
-    return not exporting() and tuple(source) == tuple(target)
 
 
 class DropPath(nn.Module):

@@ -13,6 +13,8 @@ from tasks.progress import ProgressBar
 Point = tuple[int, str, float]
 """Iteration, name and value of one figure of the learning curve."""
 
+_FIGURES = 3  # written down at a time: loss, accuracy, learning rate
+
 
 class BackwardHook(Hook):
     """Backward pass, clipping and step of an iteration; nothing of it waits for a GPU, unlike mmcv's.
@@ -65,7 +67,8 @@ class CurveHook(Hook):
 
     def last(self) -> dict[str, float]:
         """The newest loss and accuracy, if there are any yet."""
-        return {name: round(value, 4) for _, name, value in self.points if name != "learning_rate"}
+        newest = self.points[-_FIGURES:]
+        return {name: round(value, 4) for _, name, value in newest if name != "learning_rate"}
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on."""

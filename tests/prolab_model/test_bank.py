@@ -52,6 +52,7 @@ class _OldNames:
     dumps = pickle.dumps
     HIGHEST_PROTOCOL = pickle.HIGHEST_PROTOCOL
 
+    # The pickler written in Python, which the stubs do not know: of the other one a function cannot be replaced.
     class Pickler(pickle._Pickler):  # type: ignore[name-defined]
         def __init__(self, file: io.BytesIO, protocol: int) -> None:
             super().__init__(file, protocol)

@@ -205,3 +205,19 @@ def test_large_losses_are_summed_in_full_precision_under_autocast(dtype: torch.d
         loss, _ = label_space.loss(features, classifier, labels, torch.ones(CLASSES))
     assert expected * strips.PIXELS > torch.finfo(torch.float16).max
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
+
+
+def test_pixels_are_scored_in_full_precision_under_autocast() -> None:
+    """Class scores differ in their third digit, which bfloat16 does not have."""
+    label_space = make_label_space(contrast=0.5).float()
+    similarities, labels = torch.randn(2, PROPERTIES, 4, 6), torch.randint(0, CLASSES, (2, 16, 24))
+
+    def summed() -> tuple[Tensor, Tensor]:
+        weights = torch.ones(CLASSES + 1)
+        return strips.sum_over_pixels(
+            label_space.pixel_losses, label_space.predict, similarities, None, labels, weights
+        )
+
+    expected = summed()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(torch.stack(summed()), torch.stack(expected))

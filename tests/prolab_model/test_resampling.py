@@ -77,3 +77,10 @@ def test_length_of_upsampled_vectors_and_its_gradient(inputs: int, outputs: int)
     torch.testing.assert_close(actual, expected)
     seen = random(*expected.shape)
     torch.testing.assert_close(torch.autograd.grad(actual, maps, seen), torch.autograd.grad(expected, maps, seen))
+
+
+def test_length_does_not_suffer_from_autocast() -> None:
+    maps = random(2, 6, 4, 5).float()
+    expected = upsampled_length(maps, (16, 20))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(upsampled_length(maps, (16, 20)), expected)
