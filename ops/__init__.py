@@ -1,5 +1,17 @@
 """Multi-scale deformable attention."""
 
-from ops.deformable_attention import MSDeformAttn, exporting, multi_scale_deformable_attention
+from ops.deformable_attention import (
+    MSDeformAttn,
+    MSDeformAttnFunction,
+    exporting,
+    multi_scale_deformable_attention,
+    multi_scale_deformable_attention_of_offsets,
+)
 
-__all__ = ["MSDeformAttn", "exporting", "multi_scale_deformable_attention"]
+__all__ = [
+    "MSDeformAttn",
+    "MSDeformAttnFunction",
+    "exporting",
+    "multi_scale_deformable_attention",
+    "multi_scale_deformable_attention_of_offsets",
+]

@@ -1,18 +1,25 @@
-"""Multi-scale deformable attention (Deformable DETR, section 4.1) in plain PyTorch.
+"""Multi-scale deformable attention (Deformable DETR, section 4.1).
 
 Shapes: B images, S value tokens over all levels, Q queries, M heads, D channels a head,
 L levels, P points a level. Locations are (x, y) in units of the level's width and height.
+
+A sample whose location is not finite, or farther than a pixel outside its map, counts nothing, and the gradient of its
+location is zero; so is that of its weight. On the lines where a pixel ends, the location's gradient is the one on the
+right and below. Weights and logits that are not finite give outputs that are not.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
+import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ops import fallback, operators  # noqa: F401  # registers the operators
+from ops.library import LIBRARIES, has_kernel, sum_type
 
 Sizes = Sequence[tuple[int, int]]
 
@@ -25,88 +32,102 @@ def exporting() -> bool:
 def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> Tensor:
     """Sum of bilinear samples of `value` at `locations`, weighted by `weights`; zero outside a map.
 
-    One `embedding_bag` gathers and sums the four neighbours of every sample, so that no
-    (B, Q, L * P, D) tensor is ever held. On a CPU the forward pass takes a third to an eighth of
-    `grid_sample`'s time, and with the backward pass as much as it (tests/benchmarks/msda.py).
-
     Args:
         value: (B, S, M, D); the levels follow each other along S, row by row.
         sizes: (height, width) of each of the L levels.
-        locations: (B, Q, M, L, P, 2), the map's corners are (0, 0) and (1, 1).
+        locations: (B, Q, M, L, P, 2), the map's corners are (0, 0) and (1, 1). Held in float32 at least.
         weights: (B, Q, M, L, P).
 
     Returns:
-        (B, Q, M * D).
+        (B, Q, M * D), of value's type.
 
     Raises:
-        ValueError: when `sizes` do not add up to S.
+        ValueError: when the shapes do not fit together.
     """
-    B, S, M, D = value.shape
-    Q = locations.shape[1]
+    _check_shapes(value, sizes, locations, weights)
+    dtype = sum_type(value.dtype)
+    if exporting():
+        return fallback.by_grid_sample(value, sizes, locations, weights)
+    if not has_kernel(value, locations):
+        if not torch.compiler.is_compiling():
+            _warn_once(value.device.type)
+        return fallback.by_embedding_bag(value, sizes, locations, weights)
+    flat = [side for size in sizes for side in size]
+    output: Tensor = torch.ops.prolab.deformable_attention(value, flat, None, locations.to(dtype), weights.to(dtype))
+    return output
+
+
+def multi_scale_deformable_attention_of_offsets(
+    value: Tensor, sizes: Sizes, reference_points: Tensor, offsets: Tensor, logits: Tensor
+) -> Tensor:
+    """The same from what a network predicts: softmax and locations are computed on the way, and never held.
+
+    Args:
+        value: (B, S, M, D).
+        sizes: (height, width) of each of the L levels.
+        reference_points: (Q, 2), locations around which the samples lie.
+        offsets: (B, Q, M, L, P, 2) from there, in pixels of the level.
+        logits: (B, Q, M, L, P), of the weights over all levels and points.
+
+    Returns:
+        (B, Q, M * D), of value's type.
+
+    Raises:
+        ValueError: when the shapes do not fit together.
+    """
+    _check_shapes(value, sizes, offsets, logits)
+    dtype = sum_type(value.dtype)
+    if exporting() or reference_points.requires_grad or not has_kernel(value, offsets):
+        weights = logits.to(dtype).flatten(3).softmax(dim=-1).view(logits.shape)
+        # Filled and not copied: a copy from the host would wait for a GPU.
+        extent = torch.stack([offsets.new_full((), side, dtype=dtype) for size in sizes for side in reversed(size)])
+        steps = offsets.to(dtype) / extent.view(1, 1, 1, len(sizes), 1, 2)
+        locations = reference_points.to(dtype).view(1, -1, 1, 1, 1, 2) + steps
+        return multi_scale_deformable_attention(value, sizes, locations, weights)
+    if offsets.dtype != value.dtype or logits.dtype != value.dtype:
+        offsets, logits = offsets.to(dtype), logits.to(dtype)
+    flat = [side for size in sizes for side in size]
+    output: Tensor = torch.ops.prolab.deformable_attention(value, flat, reference_points.to(dtype), offsets, logits)
+    return output
+
+
+class MSDeformAttnFunction:
+    """The call of Deformable DETR's compiled extension, for code that was written for it."""
+
+    @staticmethod
+    def apply(
+        value: Tensor,
+        value_spatial_shapes: Tensor,
+        value_level_start_index: Tensor,
+        sampling_locations: Tensor,
+        attention_weights: Tensor,
+        im2col_step: int,
+    ) -> Tensor:
+        """As `multi_scale_deformable_attention`; reads the shapes from their tensor, which waits for a GPU."""
+        sizes = [(int(height), int(width)) for height, width in value_spatial_shapes.tolist()]
+        return multi_scale_deformable_attention(value, sizes, sampling_locations, attention_weights)
+
+
+def _check_shapes(value: Tensor, sizes: Sizes, positions: Tensor, scores: Tensor) -> None:
+    B, S, M, _ = value.shape
     if sum(height * width for height, width in sizes) != S:
         raise ValueError(f"level sizes {list(sizes)} hold {sum(h * w for h, w in sizes)} tokens; value has {S}")
-    if exporting():
-        return _by_grid_sample(value, sizes, locations, weights)
-    rows, row_weights = _bilinear_rows(value, sizes, locations, weights)  # (B, Q, M, L * P * 4) each
-    samples = rows.shape[-1]
-    output = F.embedding_bag(
-        rows.reshape(-1, samples),
-        value.reshape(-1, D),
-        per_sample_weights=row_weights.reshape(-1, samples).to(value.dtype),
-        mode="sum",
-    )
-    return output.view(B, Q, M * D)
+    Q, P = positions.shape[1], positions.shape[4]
+    expected = (B, Q, M, len(sizes), P)
+    if positions.shape != (*expected, 2) or scores.shape != expected:
+        raise ValueError(
+            f"{len(sizes)} levels and value {tuple(value.shape)} want samples (B, Q, M, L, P, 2) and (B, Q, M, L, P); "
+            f"got {tuple(positions.shape)} and {tuple(scores.shape)}"
+        )
 
 
-def _by_grid_sample(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> Tensor:
-    """The same by an operator that every runtime has; `embedding_bag` has no counterpart in ONNX."""
-    B, _, M, D = value.shape
-    Q = locations.shape[1]
-    starts = itertools.accumulate((height * width for height, width in sizes), initial=0)
-    output = value.new_zeros(B * M, D, Q)
-    for level, ((height, width), start) in enumerate(zip(sizes, starts, strict=False)):
-        maps = value[:, start : start + height * width].permute(0, 2, 3, 1).reshape(B * M, D, height, width)
-        grid = 2 * locations[:, :, :, level].transpose(1, 2).flatten(0, 1) - 1  # (B * M, Q, P, 2)
-        samples = F.grid_sample(maps, grid, padding_mode="zeros", align_corners=False)  # (B * M, D, Q, P)
-        shares = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (B * M, Q, P)
-        output = output + (samples * shares[:, None]).sum(dim=-1)
-    return output.view(B, M * D, Q).transpose(1, 2)
-
-
-def _bilinear_rows(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Row of `value.view(B * S * M, D)` and weight of the four neighbours of every sample."""
-    B, S, M, _ = value.shape
-    device = value.device
-    image = torch.arange(0, B * S * M, S * M, dtype=torch.int32, device=device).view(B, 1, 1, 1)
-    image_and_head = image + torch.arange(M, dtype=torch.int32, device=device).view(1, 1, M, 1)  # (B, 1, M, 1)
-    rows, row_weights = [], []
-    start = 0
-    for level, (height, width) in enumerate(sizes):
-        columns, column_shares = _neighbours(locations[:, :, :, level, :, 0], width)
-        lines, line_shares = _neighbours(locations[:, :, :, level, :, 1], height)
-        line_shares = [share * weights[:, :, :, level] for share in line_shares]
-        columns = [column * M + (image_and_head + start * M) for column in columns]
-        for line, line_share in zip(lines, line_shares, strict=True):
-            line = line * (width * M)
-            for column, column_share in zip(columns, column_shares, strict=True):
-                rows.append(line + column)
-                row_weights.append(line_share * column_share)
-        start += height * width
-    return torch.cat(rows, dim=-1), torch.cat(row_weights, dim=-1)
-
-
-def _neighbours(coordinate: Tensor, size: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The two pixels beside a coordinate in [0, 1] along one axis, and the share of each; zero outside the map."""
-    # A coordinate that is not finite, or far outside, becomes one just outside the map.
-    pixel = torch.nan_to_num(coordinate * size - 0.5, nan=-2.0).clamp(-2, size + 1)
-    lower = pixel.detach().floor()
-    share = pixel - lower
-    index = lower.int()
-    inside = (index >= 0) & (index < size)
-    next_inside = (index >= -1) & (index < size - 1)
-    return (
-        [index.clamp(0, size - 1), (index + 1).clamp(0, size - 1)],
-        [(1 - share) * inside, share * next_inside],
+@cache
+def _warn_once(device_type: str) -> None:
+    built = LIBRARIES[device_type].built if device_type in LIBRARIES else "there is no kernel for such devices"
+    warnings.warn(
+        f"deformable attention on {device_type} runs by PyTorch's own operators, several times slower than by a "
+        f"compiled kernel ({built}); `prolab doctor` says more",
+        stacklevel=4,
     )
 
 
@@ -158,12 +179,7 @@ class MSDeformAttn(nn.Module):
         M, L, P = self.heads, self.levels, self.points
         values = self.value_proj(value).view(B, value.shape[1], M, -1)
         offsets = self.sampling_offsets(query).view(B, Q, M, L, P, 2)
-        weights = self.attention_weights(query).view(B, Q, M, L * P).softmax(dim=-1).view(B, Q, M, L, P)
-        # At least float32: in bfloat16 a sample would miss its pixel by 9-15 % of the output.
-        dtype = torch.promote_types(values.dtype, torch.float32)
-        # Filled and not copied: a copy from the host would wait for a GPU.
-        extent = torch.stack([offsets.new_full((), side, dtype=dtype) for size in sizes for side in reversed(size)])
-        locations = reference_points.view(1, Q, 1, 1, 1, 2) + offsets.to(dtype) / extent.view(1, 1, 1, L, 1, 2)
-        sampled = multi_scale_deformable_attention(values.to(dtype), sizes, locations, weights.to(dtype))
-        output: Tensor = self.output_proj(sampled.to(values.dtype))
+        logits = self.attention_weights(query).view(B, Q, M, L, P)
+        sampled = multi_scale_deformable_attention_of_offsets(values, sizes, reference_points, offsets, logits)
+        output: Tensor = self.output_proj(sampled)
         return output
