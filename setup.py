@@ -13,15 +13,18 @@ class BuildKernels(build_ext):
     """Puts the kernels where the package will be: beside its sources when they are used in place."""
 
     def run(self) -> None:
+        """Build what can be built."""
         # By its path: importing the package would import torch, which is not there yet.
         build = runpy.run_path(str(ROOT / "ops" / "build.py"), run_name="ops.build")["build"]
         in_place = self.inplace or self.editable_mode
         build((ROOT if in_place else Path(self.build_lib)) / "ops" / "compiled")
 
     def get_outputs(self) -> list[str]:
+        """Nothing that setuptools has to look after."""
         return []
 
     def get_output_mapping(self) -> dict[str, str]:
+        """As `get_outputs`."""
         return {}
 
 

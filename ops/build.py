@@ -50,6 +50,7 @@ class Recipe:
 
     name: str
     compiler: str
+    targets: tuple[str, ...]
     objects: tuple[tuple[str, ...], ...]
     link: tuple[str, ...]
 
@@ -67,7 +68,9 @@ def cpu_recipe(compiler: str | None = None, flags: Sequence[str] = ()) -> Recipe
     Raises:
         BuildError: when there is no C++ compiler.
     """
-    compiler = compiler or os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    compiler = (
+        compiler or os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    )
     if not compiler:
         raise BuildError("no C++ compiler found (install one, or set CXX)")
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -79,7 +82,7 @@ def cpu_recipe(compiler: str | None = None, flags: Sequence[str] = ()) -> Recipe
     ]
     objects.append((*common, str(SOURCES / "cpu_support.cpp")))
     link = (compiler, "-shared", *threads, *flags, "{objects}", "-o", "{output}")
-    return Recipe("deformable_attention_cpu", compiler, tuple(objects), link)
+    return Recipe("deformable_attention_cpu", compiler, tuple(sets), tuple(objects), link)
 
 
 def cuda_recipe() -> Recipe:
@@ -109,6 +112,7 @@ def cuda_recipe() -> Recipe:
     return Recipe(
         "deformable_attention_cuda",
         compiler,
+        tuple(f"sm_{name}" for name in architectures),
         ((compiler, *flags, "-c", str(SOURCES / "cuda.cu"), "-o", "{output}"),),
         (compiler, "-shared", "-cudart=static", "{objects}", "-o", "{output}"),
     )
@@ -148,7 +152,7 @@ def build(target: Path) -> None:
             beside = path.with_suffix(".new")
             shutil.copy2(made, beside)
             beside.replace(path)
-            report[device_type] = f"built with {Path(recipe.compiler).name}"
+            report[device_type] = f"built with {Path(recipe.compiler).name} for {', '.join(recipe.targets)}"
         except (BuildError, OSError, subprocess.SubprocessError) as error:
             path.unlink(missing_ok=True)
             report[device_type] = f"not built: {error}"
@@ -166,7 +170,7 @@ def _accepts(compiler: str, flag: str) -> bool:
 
 
 def _has_cuda() -> bool:
-    """Whether torch, installed beside this package, is built for CUDA; before it is installed, whether there is a GPU."""
+    """Whether torch, beside this package, is built for CUDA; before it is installed, whether there is a GPU."""
     version = Path(sysconfig.get_path("purelib")) / "torch" / "version.py"
     if version.exists():
         return re.search(r"^cuda\b[^=]*= *['\"]", version.read_text(encoding="utf-8"), re.MULTILINE) is not None
@@ -174,7 +178,7 @@ def _has_cuda() -> bool:
 
 
 def _run(command: Sequence[str], output: str, objects: Sequence[str] = ()) -> None:
-    words = []
+    words: list[str] = []
     for word in command:
         words += objects if word == "{objects}" else [word.replace("{output}", output)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -127,7 +127,7 @@ def _warn_once(device_type: str) -> None:
     warnings.warn(
         f"deformable attention on {device_type} runs by PyTorch's own operators, several times slower than by a "
         f"compiled kernel ({built}); `prolab doctor` says more",
-        stacklevel=4,
+        stacklevel=3,
     )
 
 

@@ -54,7 +54,7 @@ def by_grid_sample(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tens
 
 
 def _bilinear_rows(value: Tensor, sizes: Sizes, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Row of `value.view(B * S * M, D)` and weight of the four neighbours of every sample: (B, Q, M, L * P * 4) each."""
+    """Row of `value.view(B * S * M, D)` and weight of the four neighbours of each sample: (B, Q, M, L * P * 4) both."""
     B, S, M, _ = value.shape
     device = value.device
     image = torch.arange(B, dtype=torch.int32, device=device).view(B, 1, 1, 1) * (S * M)

@@ -21,14 +21,14 @@ REPORT = COMPILED / "report.json"
 
 # The sets of instructions that the CPU's library may hold, the widest first.
 _REGISTER_BYTES = {"avx512": 64, "avx2": 32, "portable": 16}
-_NUMBER_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+NUMBER_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 # What the CUDA kernels take; other numbers of channels are filled up.
 _CUDA_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 _CUDA_CHANNELS = (8, 16, 32, 64, 128)
-_CUDA_LEVELS, _CUDA_SAMPLES, _CUDA_NUMBERS = 8, 95, 2**29
+_CUDA_LEVELS, _CUDA_SAMPLES, _CUDA_GRID, _CUDA_NUMBERS = 8, 95, 65535, 2**29
 
 
-class _Arguments(ctypes.Structure):
+class Arguments(ctypes.Structure):
     """`prolab::Arguments`, field by field."""
 
     _fields_ = (
@@ -66,11 +66,19 @@ def sum_type(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def describe(device_type: str) -> str:
+    """Which way deformable attention runs on a type of device, and why, in a line for people."""
+    found = LIBRARIES[device_type]
+    if not found.kernels:
+        return f"PyTorch's own operators; the compiled kernel is {found.built}"
+    return f"compiled kernel ({found.kernels[0].name}), {found.built}"
+
+
 def load_kernel(loaded: ctypes.CDLL, name: str, register_bytes: int) -> Kernel:
     """The kernel called `name` of a loaded library."""
     functions = [getattr(loaded, f"deformable_attention_{name}_{direction}") for direction in ("forward", "backward")]
     for function in functions:
-        function.argtypes = (ctypes.POINTER(_Arguments),)
+        function.argtypes = (ctypes.POINTER(Arguments),)
         function.restype = ctypes.c_char_p
     return Kernel(name, register_bytes, *functions)
 
@@ -79,14 +87,15 @@ def has_kernel(value: Tensor, positions: Tensor) -> bool:
     """Whether a kernel takes values (B, S, M, D) and positions (B, Q, M, L, P, 2); else only PyTorch's operators do."""
     if value.device.type not in LIBRARIES or not LIBRARIES[value.device.type].kernels:
         return False
-    _, S, M, D = value.shape
+    B, S, M, D = value.shape
     _, Q, _, L, P, _ = positions.shape
     if value.is_cuda:
-        fits = D <= _CUDA_CHANNELS[-1] and L <= _CUDA_LEVELS and L * P <= _CUDA_SAMPLES
-        numbers = max(S * M * _CUDA_CHANNELS[-1], Q * M * _CUDA_CHANNELS[-1], Q * M * L * P * 2)
+        most_channels = _CUDA_CHANNELS[-1]
+        fits = most_channels >= D and L <= _CUDA_LEVELS and L * P <= _CUDA_SAMPLES and max(B, M) <= _CUDA_GRID
+        numbers = max(S * M * most_channels, Q * M * most_channels, Q * M * L * P * 2)
         return value.dtype in _CUDA_TYPES and fits and numbers <= _CUDA_NUMBERS
     # The CPU's kernels count the numbers of an image in 32 bits.
-    return value.dtype in _NUMBER_TYPES and S * M * D < 2**31
+    return value.dtype in NUMBER_TYPES and S * M * D < 2**31
 
 
 def kernel_for(value: Tensor) -> Kernel:
@@ -147,12 +156,13 @@ def _call(
     scores: Tensor,
     **others: Tensor,
 ) -> None:
+    _check(value, sizes, reference, positions, scores)
     B, S, M, D = value.shape
     _, Q, _, L, P, _ = positions.shape
     sizes_array = (ctypes.c_int64 * len(sizes))(*sizes)
-    tensors = {"value": value, "reference": reference, "positions": positions, "scores": scores, **others}
-    tensors = {name: _aligned(tensor) for name, tensor in tensors.items() if tensor is not None}
-    arguments = _Arguments(
+    given = {"value": value, "reference": reference, "positions": positions, "scores": scores, **others}
+    tensors = {name: _aligned(tensor) for name, tensor in given.items() if tensor is not None}
+    arguments = Arguments(
         images=B,
         tokens=S,
         queries=Q,
@@ -160,8 +170,8 @@ def _call(
         channels=D,
         levels=L,
         points=P,
-        value_type=_NUMBER_TYPES[value.dtype],
-        sampling_type=_NUMBER_TYPES[positions.dtype],
+        value_type=NUMBER_TYPES[value.dtype],
+        sampling_type=NUMBER_TYPES[positions.dtype],
         sizes=ctypes.addressof(sizes_array),
         threads=torch.get_num_threads(),
         **{name: tensor.data_ptr() for name, tensor in tensors.items()},
@@ -174,6 +184,33 @@ def _call(
         failure = function(ctypes.byref(arguments))
     if failure:
         raise RuntimeError(f"deformable attention on {value.device}: {failure.decode()}")
+
+
+def _check(
+    value: Tensor, sizes: Sequence[int], reference: Tensor | None, positions: Tensor, scores: Tensor
+) -> None:
+    """Pointers tell a kernel nothing: what they point to has to be what it takes them for."""
+    B, S, M, _ = value.shape
+    _, Q, _, L, P, _ = positions.shape
+    sums = sum_type(value.dtype)
+    if positions.dtype != scores.dtype or positions.dtype not in (value.dtype, sums):
+        raise RuntimeError(
+            f"positions and scores must both be of the values' type or of {sums}; "
+            f"got {positions.dtype} and {scores.dtype} for values of {value.dtype}"
+        )
+    if reference is not None and (reference.dtype != sums or reference.shape != (Q, 2)):
+        raise RuntimeError(f"reference must be ({Q}, 2) of {sums}; got {tuple(reference.shape)} of {reference.dtype}")
+    if positions.shape != (B, Q, M, L, P, 2) or scores.shape != (B, Q, M, L, P) or len(sizes) != 2 * L:
+        raise RuntimeError(
+            f"values {tuple(value.shape)} and {len(sizes)} sizes do not fit positions {tuple(positions.shape)} "
+            f"and scores {tuple(scores.shape)}"
+        )
+    tokens = sum(height * width for height, width in zip(sizes[::2], sizes[1::2], strict=True))
+    if tokens != S or min(sizes, default=0) < 0:
+        raise RuntimeError(f"level sizes {list(sizes)} hold {tokens} tokens; value has {S}")
+    others = [tensor for tensor in (reference, positions, scores) if tensor is not None]
+    if any(tensor.device != value.device for tensor in others):
+        raise RuntimeError(f"all tensors must be on {value.device}; got {[str(tensor.device) for tensor in others]}")
 
 
 def _filled_up(tensor: Tensor) -> Tensor:

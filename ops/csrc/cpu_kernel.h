@@ -171,7 +171,7 @@ class Kernel {
   // For tasks of up to so many heads.
   Kernel(const Arguments& arguments, int64_t heads)
       : a(arguments),
-        block(std::max<int64_t>(1, kBlockSamples / (heads * round_up(a.levels * a.points, 4)))),
+        block(std::max<int64_t>(1, kBlockSamples / std::max<int64_t>(1, heads * round_up(a.levels * a.points, 4)))),
         samples(arguments, heads, block) {}
 
   void forward(const Task& task) {
@@ -349,8 +349,10 @@ class Kernel {
 // All tasks on as many threads as asked for; each takes the next task when it is through with one.
 template <typename Kernel>
 void run(const Arguments& a, bool backward) {
+  if (a.images * a.queries * a.heads == 0) return;
   // A task is some queries of an image in the forward pass, some of its heads in the backward pass.
-  const int64_t queries = backward ? a.queries : std::max<int64_t>(1, kTaskSamples / (a.heads * a.levels * a.points));
+  const int64_t of_query = std::max<int64_t>(1, a.heads * a.levels * a.points);
+  const int64_t queries = backward ? a.queries : std::max<int64_t>(1, kTaskSamples / of_query);
   const int64_t heads = backward ? std::clamp<int64_t>(a.images * a.heads / a.threads, 1, a.heads) : a.heads;
   const int64_t rows = (a.queries + queries - 1) / queries, columns = (a.heads + heads - 1) / heads;
   const int64_t tasks = a.images * rows * columns;

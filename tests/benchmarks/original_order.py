@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import ops.deformable_attention
+import ops.fallback
 from prolab_model.config_file import read_config
 from prolab_model.heads import PropertyHead
 from prolab_model.network_config import sized_network
@@ -42,10 +43,11 @@ def build(checkpointing: bool = False) -> PropertySegmentor:
 @contextmanager
 def original_attention() -> Iterator[None]:
     """Attention with its matrix written out, deformable attention by grid_sample."""
-    by_grid_sample = ops.deformable_attention._by_grid_sample
     with (
         mock.patch.object(F, "scaled_dot_product_attention", _explicit_attention),
-        mock.patch.object(ops.deformable_attention, "multi_scale_deformable_attention", by_grid_sample),
+        # Softmax and locations are then computed by themselves, and samples taken by grid_sample.
+        mock.patch.object(ops.deformable_attention, "has_kernel", return_value=False),
+        mock.patch.object(ops.fallback, "by_embedding_bag", ops.fallback.by_grid_sample),
     ):
         yield
 

@@ -11,20 +11,19 @@ import torch
 from torch import Tensor
 
 from ops import MSDeformAttn, multi_scale_deformable_attention
-from tests.ops.cuda_on_cpu.harness import (
+from tests.ops.cuda_on_cpu.harness import compile_for_gpu
+from tests.ops.guarded_kernels import GuardedKernels
+from tests.ops.problems import (
+    LEVELS,
+    PYRAMID,
     Inputs,
-    Kernels,
-    by_definition,
-    compile_for_gpu,
-    gradients_by_definition,
+    assert_near,
+    check,
     make_inputs,
-    smooth,
 )
 
 pytestmark = pytest.mark.gpu
 
-PYRAMID = [(8, 12), (4, 6), (2, 3)]
-LEVELS = [[(1, 1)], [(7, 5)], [(9, 4), (5, 2), (3, 1), (1, 1)], [(5, 5), (3, 3), (2, 2), (1, 2), (1, 1)]]
 TYPES = [
     (torch.float32, torch.float32),
     (torch.bfloat16, torch.float32),
@@ -36,58 +35,42 @@ modes = pytest.mark.parametrize("fused", [False, True], ids=["locations", "fused
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> GuardedKernels:
     if not torch.cuda.is_available() or shutil.which("nvcc") is None:
         pytest.skip("no CUDA device, or no nvcc to compile for it")
     major, minor = torch.cuda.get_device_capability()
     library = tmp_path_factory.mktemp("kernels") / "kernels.so"
     compile_for_gpu(library, 10 * major + minor)
     torch.zeros(1, device="cuda")  # makes the device's context the current one
-    return Kernels(library, torch.device("cuda", torch.cuda.current_device()))
-
-
-def assert_near(ours: Tensor, exact: Tensor, scale: float = 1.0) -> None:
-    """Within the rounding of `ours`, whose sums are in float32, relative to the largest numbers."""
-    tolerance = max(torch.finfo(ours.dtype).eps, 1e-5) * scale
-    largest = exact.abs().max().item() if exact.numel() else 0.0
-    torch.testing.assert_close(ours.double().cpu(), exact, rtol=tolerance, atol=tolerance * largest)
-
-
-def check(kernels: Kernels, inputs: Inputs) -> None:
-    output = kernels.forward(inputs)
-    assert_near(output, by_definition(inputs))
-    grad_output = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
-    ours, exact = kernels.backward(inputs, grad_output), gradients_by_definition(inputs, grad_output)
-    one_sided = ~smooth(inputs)
-    assert_near(ours[0], exact[0])
-    assert_near(ours[1].masked_fill(one_sided, 0), exact[1].masked_fill(one_sided, 0), scale=4)
-    assert_near(ours[2], exact[2], scale=4)
+    return GuardedKernels(library, "cuda", torch.device("cuda", torch.cuda.current_device()))
 
 
 @modes
 @pytest.mark.parametrize("types", TYPES, ids=lambda types: "-".join(str(each).removeprefix("torch.") for each in types))
 @pytest.mark.parametrize("channels", [8, 16, 32, 64, 128])
 def test_types_and_channels(
-    kernels: Kernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
+    kernels: GuardedKernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
 ) -> None:
     check(kernels, make_inputs(PYRAMID, fused, channels, queries=133, heads=3).to(*types))
 
 
 @modes
 @pytest.mark.parametrize("sizes", LEVELS, ids=str)
-def test_levels(kernels: Kernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
+def test_levels(kernels: GuardedKernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
     check(kernels, make_inputs(sizes, fused))
 
 
 @modes
-def test_nothing_to_do(kernels: Kernels, fused: bool) -> None:
+def test_nothing_to_do(kernels: GuardedKernels, fused: bool) -> None:
     for shape in ({"images": 0}, {"queries": 0}):
         assert kernels.forward(make_inputs([(3, 3)], fused, **shape)).numel() == 0
 
 
 @modes
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e9])
-def test_far_outside_and_not_finite_positions_count_nothing(kernels: Kernels, number: float, fused: bool) -> None:
+def test_far_outside_and_not_finite_positions_count_nothing(
+    kernels: GuardedKernels, number: float, fused: bool
+) -> None:
     inputs = make_inputs(PYRAMID, fused)
     positions = inputs.positions.clone()
     positions[0, :, 0, :, 1] = number
@@ -98,14 +81,14 @@ def test_far_outside_and_not_finite_positions_count_nothing(kernels: Kernels, nu
 @pytest.mark.parametrize("types", TYPES[:3:2], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("extractor", [False, True], ids=["injector", "extractor"])
 def test_shapes_of_the_base_network(
-    kernels: Kernels, extractor: bool, types: tuple[torch.dtype, torch.dtype], fused: bool
+    kernels: GuardedKernels, extractor: bool, types: tuple[torch.dtype, torch.dtype], fused: bool
 ) -> None:
     """ViT-Adapter-B at a crop of 512: thousands of queries add to the same pixels at the same time."""
     sizes, queries = ([(32, 32)], 64**2 + 32**2 + 16**2) if extractor else ([(64, 64), (32, 32), (16, 16)], 32**2)
     check(kernels, make_inputs(sizes, fused, queries=queries, heads=12, points=4).to(*types))
 
 
-def test_all_queries_add_to_the_same_pixels(kernels: Kernels) -> None:
+def test_all_queries_add_to_the_same_pixels(kernels: GuardedKernels) -> None:
     """No addition is lost."""
     inputs = make_inputs([(2, 2)], fused=False, queries=5000)
     check(kernels, replace(inputs, positions=torch.full_like(inputs.positions, 0.45)))

@@ -12,29 +12,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-from tests.ops.cuda_on_cpu.harness import (
-    SOURCES,
+from ops.build import SOURCES
+from tests.ops.cuda_on_cpu.harness import compile_for_cpu, compile_for_gpu
+from tests.ops.guarded_kernels import GuardedKernels
+from tests.ops.problems import (
+    LEVELS,
+    PYRAMID,
     Inputs,
-    Kernels,
+    assert_near,
     by_definition,
-    compile_for_cpu,
-    compile_for_gpu,
+    check,
+    cotangent,
     gradients_by_definition,
     make_inputs,
-    smooth,
 )
 
-PYRAMID = [(8, 12), (4, 6), (2, 3)]
-LEVELS = [
-    [(7, 5)],
-    [(1, 1)],
-    [(1, 6)],
-    PYRAMID,
-    [(9, 4), (5, 2), (3, 1), (1, 1)],
-    [(5, 5), (3, 3), (2, 2), (1, 2), (1, 1)],
-]
 WIDE = "-DPROLAB_WIDE_ATOMICS"
 TYPES = [
     (torch.float32, torch.float32),
@@ -49,62 +42,39 @@ needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 
 
 @pytest.fixture(scope="session", params=["wide", "narrow"])
-def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> GuardedKernels:
     """The kernels as for compute capability 9.0 and newer, and as for older ones."""
     if shutil.which("g++") is None:
         pytest.skip("no g++")
     options = ("-O1", WIDE) if request.param == "wide" else ("-O1",)
-    return Kernels(compile_for_cpu(tmp_path_factory.mktemp("cuda_on_cpu") / f"{request.param}.so", options=options))
-
-
-def cotangent(inputs: Inputs) -> Tensor:
-    images, _, heads, channels = inputs.value.shape
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(images, inputs.scores.shape[1], heads, channels, generator=generator).to(inputs.value.dtype)
-
-
-def assert_near(ours: Tensor, exact: Tensor, scale: float = 1.0) -> None:
-    """Within the rounding of `ours`, whose sums are in float32, relative to the largest numbers."""
-    tolerance = max(torch.finfo(ours.dtype).eps, 4e-6) * scale
-    largest = exact.abs().max().item() if exact.numel() else 0.0
-    torch.testing.assert_close(ours.double(), exact, rtol=tolerance, atol=tolerance * largest)
-
-
-def check(kernels: Kernels, inputs: Inputs) -> None:
-    assert_near(kernels.forward(inputs), by_definition(inputs))
-    grad_output = cotangent(inputs)
-    ours, exact = kernels.backward(inputs, grad_output), gradients_by_definition(inputs, grad_output)
-    assert_near(ours[0], exact[0])
-    one_sided = ~smooth(inputs)
-    assert one_sided.float().mean() < 0.1
-    assert_near(ours[1].masked_fill(one_sided, 0), exact[1].masked_fill(one_sided, 0), scale=4)
-    assert_near(ours[2], exact[2], scale=4)
+    library = tmp_path_factory.mktemp("cuda_on_cpu") / f"{request.param}.so"
+    return GuardedKernels(compile_for_cpu(library, options=options), "cuda")
 
 
 @modes
 @pytest.mark.parametrize("types", TYPES, ids=lambda types: "-".join(str(each).removeprefix("torch.") for each in types))
 @pytest.mark.parametrize("channels", [8, 16, 32, 64, 128])
 def test_types_and_channels(
-    kernels: Kernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
+    kernels: GuardedKernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
 ) -> None:
     check(kernels, make_inputs(PYRAMID, fused, channels, images=1).to(*types))
 
 
 @modes
 @pytest.mark.parametrize("sizes", LEVELS, ids=str)
-def test_levels(kernels: Kernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
+def test_levels(kernels: GuardedKernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
     check(kernels, make_inputs(sizes, fused))
 
 
 @modes
 @pytest.mark.parametrize("queries", [1, 32, 67])
-def test_queries_that_fill_no_block(kernels: Kernels, queries: int, fused: bool) -> None:
+def test_queries_that_fill_no_block(kernels: GuardedKernels, queries: int, fused: bool) -> None:
     check(kernels, make_inputs([(4, 5)], fused, queries=queries, points=4))
 
 
 @modes
 @pytest.mark.parametrize("points", [1, 2, 8, 11, 47])
-def test_points(kernels: Kernels, points: int, fused: bool) -> None:
+def test_points(kernels: GuardedKernels, points: int, fused: bool) -> None:
     check(kernels, make_inputs([(6, 6), (3, 3)], fused, points=points))
 
 
@@ -115,7 +85,7 @@ def test_levels_of_samples_are_found_without_division() -> None:
 
 
 @modes
-def test_nothing_to_do(kernels: Kernels, fused: bool) -> None:
+def test_nothing_to_do(kernels: GuardedKernels, fused: bool) -> None:
     for shape in ({"images": 0}, {"queries": 0}):
         inputs = make_inputs([(3, 3)], fused, **shape)
         assert kernels.forward(inputs).numel() == 0
@@ -125,13 +95,15 @@ def test_nothing_to_do(kernels: Kernels, fused: bool) -> None:
         assert scores.shape == inputs.scores.shape
 
 
-def test_no_points_give_zeros(kernels: Kernels) -> None:
+def test_no_points_give_zeros(kernels: GuardedKernels) -> None:
     assert not kernels.forward(make_inputs([(3, 3)], fused=True, points=0)).any()
 
 
 @modes
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e9, -1e9, 1e37, -3.0])
-def test_far_outside_and_not_finite_positions_count_nothing(kernels: Kernels, number: float, fused: bool) -> None:
+def test_far_outside_and_not_finite_positions_count_nothing(
+    kernels: GuardedKernels, number: float, fused: bool
+) -> None:
     inputs = make_inputs([(4, 5), (2, 2)], fused)
     for axes in ((0,), (1,), (0, 1)):
         positions = inputs.positions.clone()
@@ -142,7 +114,7 @@ def test_far_outside_and_not_finite_positions_count_nothing(kernels: Kernels, nu
         assert not gradient[0, :, 0, :, 1].any()
 
 
-def test_positions_on_borders_and_in_centres(kernels: Kernels) -> None:
+def test_positions_on_borders_and_in_centres(kernels: GuardedKernels) -> None:
     """Every pair of a map's edges, the centres of its outermost pixels and of the zeros beside them."""
     height, width = 3, 4
     columns, rows = (torch.tensor([-0.5, 0, 0.5, 1, n - 0.5, n, n + 0.5]) / n for n in (width, height))
@@ -154,12 +126,12 @@ def test_positions_on_borders_and_in_centres(kernels: Kernels) -> None:
     assert_near(kernels.backward(inputs, grad_output)[0], gradients_by_definition(inputs, grad_output)[0])
 
 
-def test_zero_weights_have_gradients(kernels: Kernels) -> None:
+def test_zero_weights_have_gradients(kernels: GuardedKernels) -> None:
     inputs = make_inputs(PYRAMID, fused=False)
     check(kernels, replace(inputs, scores=torch.zeros_like(inputs.scores)))
 
 
-def test_large_logits_do_not_overflow(kernels: Kernels) -> None:
+def test_large_logits_do_not_overflow(kernels: GuardedKernels) -> None:
     inputs = make_inputs(PYRAMID, fused=True)
     check(kernels, replace(inputs, scores=inputs.scores * 100 + 1000))
     masked = inputs.scores.clone()
@@ -167,7 +139,7 @@ def test_large_logits_do_not_overflow(kernels: Kernels) -> None:
     check(kernels, replace(inputs, scores=masked))
 
 
-def test_gradients_are_added_to_those_before(kernels: Kernels) -> None:
+def test_gradients_are_added_to_those_before(kernels: GuardedKernels) -> None:
     """All queries at one place: every sum is of many terms."""
     inputs = make_inputs([(2, 2)], fused=False, queries=40)
     check(kernels, replace(inputs, positions=torch.full_like(inputs.positions, 0.45)))
@@ -185,7 +157,9 @@ def test_gradients_are_added_to_those_before(kernels: Kernels) -> None:
         (lambda _: make_inputs([(1, 1)], True, 8, images=1, heads=65536, queries=1), "65535 heads and images"),
     ],
 )
-def test_what_the_kernels_cannot_do_is_said(kernels: Kernels, change: Callable[[Inputs], Inputs], error: str) -> None:
+def test_what_the_kernels_cannot_do_is_said(
+    kernels: GuardedKernels, change: Callable[[Inputs], Inputs], error: str
+) -> None:
     inputs = change(make_inputs([(3, 3)], fused=True))
     with pytest.raises(RuntimeError, match=error):
         kernels.forward(inputs)
@@ -276,7 +250,8 @@ def test_mistakes_are_found(tmp_path: Path) -> None:
             text = (folder / file).read_text()
             assert text.count(before) == 1, f"{name}: {before!r} is {text.count(before)} times in {file}"
             (folder / file).write_text(text.replace(before, after))
-        mutant = Kernels(compile_for_cpu(folder / "kernels.so", folder, ("-O0", "-w", *mutation.options)))
+        library = compile_for_cpu(folder / "kernels.so", folder, ("-O0", "-w", *mutation.options))
+        mutant = GuardedKernels(library, "cuda")
         if mutation.error:
             with pytest.raises(RuntimeError, match=mutation.error):
                 mutant.backward(inputs, grad_output)
@@ -336,4 +311,4 @@ def test_nvcc_compiles_within_the_registers_and_spills_nothing(tmp_path: Path) -
             assert int(registers) <= (48 if int(channels) >= 32 else 56), (architecture, direction, channels)
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match=r"driver|device"):
-            Kernels(tmp_path / f"{architectures[0]}.so").forward(make_inputs([(2, 2)], fused=True))
+            GuardedKernels(tmp_path / f"{architectures[0]}.so", "cuda").forward(make_inputs([(2, 2)], fused=True))
