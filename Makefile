@@ -21,11 +21,11 @@ lint: $(READY)  ## what CI checks besides the tests
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt setup.py ops/build.py $(wildcard ops/csrc/*)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else \
 	  f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11")'
 	@command -v cc >/dev/null && command -v c++ >/dev/null || { \
-	  echo "A C and C++ compiler is needed to build llama-cpp-python. Install one, then run make again:"; \
+	  echo "A C and C++ compiler is needed to build llama-cpp-python and our kernels. Install one, then run make again:"; \
 	  echo "  Debian, Ubuntu: apt install build-essential     Fedora: dnf install gcc gcc-c++     macOS: xcode-select --install"; \
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -25,7 +25,10 @@ def doctor(store: StoreOption = Path("store")) -> None:
 
 
 def _findings(store: Path) -> Iterator[tuple[str, str]]:
-    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    yield (
+        "python",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    )
     for package in _PACKAGES:
         yield package, _version(package)
     yield from _computing()

@@ -186,9 +186,7 @@ def _call(
         raise RuntimeError(f"deformable attention on {value.device}: {failure.decode()}")
 
 
-def _check(
-    value: Tensor, sizes: Sequence[int], reference: Tensor | None, positions: Tensor, scores: Tensor
-) -> None:
+def _check(value: Tensor, sizes: Sequence[int], reference: Tensor | None, positions: Tensor, scores: Tensor) -> None:
     """Pointers tell a kernel nothing: what they point to has to be what it takes them for."""
     B, S, M, _ = value.shape
     _, Q, _, L, P, _ = positions.shape

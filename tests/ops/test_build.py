@@ -61,7 +61,7 @@ def test_second_build_comes_out_of_the_cache(tmp_path: Path, monkeypatch: pytest
     """A compiler that counts its calls and writes something stands in for a slow one."""
     compiler = executable(
         tmp_path / "bin" / "counting",
-        f'echo call >> {tmp_path}/calls\n'
+        f"echo call >> {tmp_path}/calls\n"
         'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo made > "$2"; shift; done\n'
         "echo counting 1.0",
     )
