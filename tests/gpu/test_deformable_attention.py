@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,8 +12,8 @@ from torch import Tensor
 from ops import MSDeformAttn, multi_scale_deformable_attention
 from tests.ops.cuda_on_cpu.harness import compile_for_gpu
 from tests.ops.guarded_kernels import GuardedKernels
+from tests.ops.kernel_tests import TYPES, KernelTests, modes, types
 from tests.ops.problems import (
-    LEVELS,
     PYRAMID,
     Inputs,
     assert_near,
@@ -23,15 +22,6 @@ from tests.ops.problems import (
 )
 
 pytestmark = pytest.mark.gpu
-
-TYPES = [
-    (torch.float32, torch.float32),
-    (torch.bfloat16, torch.float32),
-    (torch.bfloat16, torch.bfloat16),
-    (torch.float16, torch.float32),
-    (torch.float16, torch.float16),
-]
-modes = pytest.mark.parametrize("fused", [False, True], ids=["locations", "fused"])
 
 
 @pytest.fixture(scope="module")
@@ -45,36 +35,17 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> GuardedKernels:
     return GuardedKernels(library, "cuda", torch.device("cuda", torch.cuda.current_device()))
 
 
+class TestCudaKernel(KernelTests):
+    """What every kernel has to do."""
+
+
 @modes
-@pytest.mark.parametrize("types", TYPES, ids=lambda types: "-".join(str(each).removeprefix("torch.") for each in types))
+@types(TYPES)
 @pytest.mark.parametrize("channels", [8, 16, 32, 64, 128])
 def test_types_and_channels(
     kernels: GuardedKernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
 ) -> None:
     check(kernels, make_inputs(PYRAMID, fused, channels, queries=133, heads=3).to(*types))
-
-
-@modes
-@pytest.mark.parametrize("sizes", LEVELS, ids=str)
-def test_levels(kernels: GuardedKernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
-    check(kernels, make_inputs(sizes, fused))
-
-
-@modes
-def test_nothing_to_do(kernels: GuardedKernels, fused: bool) -> None:
-    for shape in ({"images": 0}, {"queries": 0}):
-        assert kernels.forward(make_inputs([(3, 3)], fused, **shape)).numel() == 0
-
-
-@modes
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e9])
-def test_far_outside_and_not_finite_positions_count_nothing(
-    kernels: GuardedKernels, number: float, fused: bool
-) -> None:
-    inputs = make_inputs(PYRAMID, fused)
-    positions = inputs.positions.clone()
-    positions[0, :, 0, :, 1] = number
-    check(kernels, replace(inputs, positions=positions))
 
 
 @modes

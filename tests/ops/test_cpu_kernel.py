@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,17 +9,10 @@ import torch
 
 from ops.library import COMPILED, LIBRARIES
 from tests.ops.guarded_kernels import GuardedKernels
-from tests.ops.problems import LEVELS, PYRAMID, Inputs, assert_near, by_definition, check, cotangent, make_inputs
+from tests.ops.kernel_tests import TYPES, KernelTests, modes, types
+from tests.ops.problems import PYRAMID, Inputs, check, cotangent, make_inputs
 
-TYPES = [
-    (torch.float64, torch.float64),
-    (torch.float32, torch.float32),
-    (torch.bfloat16, torch.float32),
-    (torch.bfloat16, torch.bfloat16),
-    (torch.float16, torch.float32),
-    (torch.float16, torch.float16),
-]
-modes = pytest.mark.parametrize("fused", [False, True], ids=["locations", "fused"])
+ALL_TYPES = [(torch.float64, torch.float64), *TYPES]
 INSTRUCTIONS = [kernel.name for kernel in LIBRARIES["cpu"].kernels]
 pytestmark = pytest.mark.skipif(not INSTRUCTIONS, reason=f"no compiled kernels: {LIBRARIES['cpu'].built}")
 
@@ -40,8 +32,12 @@ def test_a_wide_set_of_instructions_is_used_where_there_is_one() -> None:
         assert "avx2" in INSTRUCTIONS
 
 
+class TestCpuKernel(KernelTests):
+    """What every kernel has to do."""
+
+
 @modes
-@pytest.mark.parametrize("types", TYPES, ids=lambda types: "-".join(str(each).removeprefix("torch.") for each in types))
+@types(ALL_TYPES)
 @pytest.mark.parametrize("channels", [1, 3, 8, 16, 20, 32, 64, 96])
 def test_types_and_channels(
     kernels: GuardedKernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
@@ -50,54 +46,12 @@ def test_types_and_channels(
 
 
 @modes
-@pytest.mark.parametrize("sizes", LEVELS, ids=str)
-def test_levels(kernels: GuardedKernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
-    check(kernels, make_inputs(sizes, fused))
-
-
-@modes
-@pytest.mark.parametrize("points", [1, 2, 4, 8, 11])
-def test_points(kernels: GuardedKernels, points: int, fused: bool) -> None:
-    check(kernels, make_inputs([(6, 6), (3, 3)], fused, points=points))
-
-
-@modes
 @pytest.mark.parametrize("extractor", [False, True], ids=["injector", "extractor"])
 def test_shapes_of_the_base_network(kernels: GuardedKernels, extractor: bool, fused: bool) -> None:
     """ViT-Adapter-B at a crop of 512, with half of its queries."""
     pyramid = [(64, 64), (32, 32), (16, 16)]
     sizes, queries = (pyramid[1:2], 2688) if extractor else (pyramid, 512)
-    check(kernels, make_inputs(sizes, fused, queries=queries, images=1, heads=12, points=4).to(*TYPES[1]))
-
-
-@modes
-def test_nothing_to_do(kernels: GuardedKernels, fused: bool) -> None:
-    for shape in ({"images": 0}, {"queries": 0}):
-        inputs = make_inputs([(3, 3)], fused, **shape)
-        assert kernels.forward(inputs).numel() == 0
-        value, positions, scores = kernels.backward(inputs, cotangent(inputs))
-        assert not value.any()
-        assert positions.shape == inputs.positions.shape
-        assert scores.shape == inputs.scores.shape
-
-
-def test_no_points_give_zeros(kernels: GuardedKernels) -> None:
-    assert not kernels.forward(make_inputs([(3, 3)], fused=True, points=0)).any()
-
-
-@modes
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e9, -1e9, 1e37, -3.0])
-def test_far_outside_and_not_finite_positions_count_nothing(
-    kernels: GuardedKernels, number: float, fused: bool
-) -> None:
-    inputs = make_inputs([(4, 5), (2, 2)], fused)
-    for axes in ((0,), (1,), (0, 1)):
-        positions = inputs.positions.clone()
-        positions[0, :, 0, :, 1, axes] = number * (10 if fused else 1)
-        outside = replace(inputs, positions=positions)
-        check(kernels, outside)
-        _, gradient, _ = kernels.backward(outside, cotangent(outside))
-        assert not gradient[0, :, 0, :, 1].any()
+    check(kernels, make_inputs(sizes, fused, queries=queries, images=1, heads=12, points=4).to(*TYPES[0]))
 
 
 def test_what_lies_nowhere_takes_nothing_from_values_that_are_not_finite(kernels: GuardedKernels) -> None:
@@ -111,25 +65,6 @@ def test_what_lies_nowhere_takes_nothing_from_values_that_are_not_finite(kernels
     assert all(not gradient.any() for gradient in kernels.backward(outside, cotangent(outside)))
 
 
-def test_positions_on_borders_and_in_centres(kernels: GuardedKernels) -> None:
-    """Every pair of a map's edges, the centres of its outermost pixels and of the zeros beside them."""
-    height, width = 3, 4
-    columns, rows = (torch.tensor([-0.5, 0, 0.5, 1, n - 0.5, n, n + 0.5]) / n for n in (width, height))
-    positions = torch.cartesian_prod(columns, rows).view(1, -1, 1, 1, 1, 2)
-    inputs = make_inputs([(height, width)], fused=False, images=1, queries=positions.shape[1], heads=1, points=1)
-    assert_near(
-        kernels.forward(replace(inputs, positions=positions)), by_definition(replace(inputs, positions=positions))
-    )
-
-
-def test_large_logits_do_not_overflow(kernels: GuardedKernels) -> None:
-    inputs = make_inputs(PYRAMID, fused=True)
-    check(kernels, replace(inputs, scores=inputs.scores * 100 + 1000))
-    masked = inputs.scores.clone()
-    masked[:, :, :, 1:] = float("-inf")
-    check(kernels, replace(inputs, scores=masked))
-
-
 def test_logits_that_are_not_numbers_show(kernels: GuardedKernels) -> None:
     inputs = make_inputs(PYRAMID, fused=True)
     scores = inputs.scores.clone()
@@ -140,7 +75,7 @@ def test_logits_that_are_not_numbers_show(kernels: GuardedKernels) -> None:
 
 
 @modes
-@pytest.mark.parametrize("types", TYPES[:3], ids=["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("types", ALL_TYPES[:3], ids=["float64", "float32", "bfloat16"])
 def test_any_number_of_threads_gives_the_same_bits(fused: bool, types: tuple[torch.dtype, torch.dtype]) -> None:
     inputs = make_inputs(PYRAMID, fused, queries=301, heads=7).to(*types)
     alone = _results(load(INSTRUCTIONS[0]), inputs)

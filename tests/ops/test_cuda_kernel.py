@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,27 +16,16 @@ import torch
 from ops.build import SOURCES
 from tests.ops.cuda_on_cpu.harness import compile_for_cpu, compile_for_gpu
 from tests.ops.guarded_kernels import GuardedKernels
+from tests.ops.kernel_tests import TYPES, KernelTests, modes, types
 from tests.ops.problems import (
-    LEVELS,
     PYRAMID,
     Inputs,
-    assert_near,
-    by_definition,
     check,
     cotangent,
-    gradients_by_definition,
     make_inputs,
 )
 
 WIDE = "-DPROLAB_WIDE_ATOMICS"
-TYPES = [
-    (torch.float32, torch.float32),
-    (torch.bfloat16, torch.float32),
-    (torch.bfloat16, torch.bfloat16),
-    (torch.float16, torch.float32),
-    (torch.float16, torch.float16),
-]
-modes = pytest.mark.parametrize("fused", [False, True], ids=["locations", "fused"])
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 
@@ -51,8 +40,12 @@ def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return GuardedKernels(compile_for_cpu(library, options=options), "cuda")
 
 
+class TestCudaKernelOnCpu(KernelTests):
+    """What every kernel has to do."""
+
+
 @modes
-@pytest.mark.parametrize("types", TYPES, ids=lambda types: "-".join(str(each).removeprefix("torch.") for each in types))
+@types(TYPES)
 @pytest.mark.parametrize("channels", [8, 16, 32, 64, 128])
 def test_types_and_channels(
     kernels: GuardedKernels, channels: int, types: tuple[torch.dtype, torch.dtype], fused: bool
@@ -61,88 +54,15 @@ def test_types_and_channels(
 
 
 @modes
-@pytest.mark.parametrize("sizes", LEVELS, ids=str)
-def test_levels(kernels: GuardedKernels, sizes: Sequence[tuple[int, int]], fused: bool) -> None:
-    check(kernels, make_inputs(sizes, fused))
-
-
-@modes
 @pytest.mark.parametrize("queries", [1, 32, 67])
 def test_queries_that_fill_no_block(kernels: GuardedKernels, queries: int, fused: bool) -> None:
     check(kernels, make_inputs([(4, 5)], fused, queries=queries, points=4))
-
-
-@modes
-@pytest.mark.parametrize("points", [1, 2, 8, 11, 47])
-def test_points(kernels: GuardedKernels, points: int, fused: bool) -> None:
-    check(kernels, make_inputs([(6, 6), (3, 3)], fused, points=points))
 
 
 def test_levels_of_samples_are_found_without_division() -> None:
     for points in range(1, 96):
         factor = 65536 // points + 1
         assert [sample * factor >> 16 for sample in range(95)] == [sample // points for sample in range(95)]
-
-
-@modes
-def test_nothing_to_do(kernels: GuardedKernels, fused: bool) -> None:
-    for shape in ({"images": 0}, {"queries": 0}):
-        inputs = make_inputs([(3, 3)], fused, **shape)
-        assert kernels.forward(inputs).numel() == 0
-        value, positions, scores = kernels.backward(inputs, cotangent(inputs))
-        assert not value.any()
-        assert positions.shape == inputs.positions.shape
-        assert scores.shape == inputs.scores.shape
-
-
-def test_no_points_give_zeros(kernels: GuardedKernels) -> None:
-    assert not kernels.forward(make_inputs([(3, 3)], fused=True, points=0)).any()
-
-
-@modes
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e9, -1e9, 1e37, -3.0])
-def test_far_outside_and_not_finite_positions_count_nothing(
-    kernels: GuardedKernels, number: float, fused: bool
-) -> None:
-    inputs = make_inputs([(4, 5), (2, 2)], fused)
-    for axes in ((0,), (1,), (0, 1)):
-        positions = inputs.positions.clone()
-        positions[0, :, 0, :, 1, axes] = number * (10 if fused else 1)
-        outside = replace(inputs, positions=positions)
-        check(kernels, outside)
-        _, gradient, _ = kernels.backward(outside, cotangent(outside))
-        assert not gradient[0, :, 0, :, 1].any()
-
-
-def test_positions_on_borders_and_in_centres(kernels: GuardedKernels) -> None:
-    """Every pair of a map's edges, the centres of its outermost pixels and of the zeros beside them."""
-    height, width = 3, 4
-    columns, rows = (torch.tensor([-0.5, 0, 0.5, 1, n - 0.5, n, n + 0.5]) / n for n in (width, height))
-    positions = torch.cartesian_prod(columns, rows).view(1, -1, 1, 1, 1, 2)
-    inputs = make_inputs([(height, width)], fused=False, images=1, queries=positions.shape[1], heads=1, points=1)
-    inputs = replace(inputs, positions=positions)
-    assert_near(kernels.forward(inputs), by_definition(inputs))
-    grad_output = cotangent(inputs)
-    assert_near(kernels.backward(inputs, grad_output)[0], gradients_by_definition(inputs, grad_output)[0])
-
-
-def test_zero_weights_have_gradients(kernels: GuardedKernels) -> None:
-    inputs = make_inputs(PYRAMID, fused=False)
-    check(kernels, replace(inputs, scores=torch.zeros_like(inputs.scores)))
-
-
-def test_large_logits_do_not_overflow(kernels: GuardedKernels) -> None:
-    inputs = make_inputs(PYRAMID, fused=True)
-    check(kernels, replace(inputs, scores=inputs.scores * 100 + 1000))
-    masked = inputs.scores.clone()
-    masked[:, :, :, 1:] = float("-inf")
-    check(kernels, replace(inputs, scores=masked))
-
-
-def test_gradients_are_added_to_those_before(kernels: GuardedKernels) -> None:
-    """All queries at one place: every sum is of many terms."""
-    inputs = make_inputs([(2, 2)], fused=False, queries=40)
-    check(kernels, replace(inputs, positions=torch.full_like(inputs.positions, 0.45)))
 
 
 @pytest.mark.parametrize(
