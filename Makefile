@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The constraints reach the build environments as well, on old and new pip alike.
-PINS := PIP_USE_PEP517=1 PIP_CONSTRAINT="$(CURDIR)/constraints.txt" PIP_BUILD_CONSTRAINT="$(CURDIR)/constraints.txt"
+# The constraints reach the build environments as well, on old and new pip alike. llama.cpp is built for AVX2 and not for
+# this very processor: a wheel in pip's cache may meet another one, and some virtual machines show AMX but do not allow it.
+PINS := CMAKE_ARGS="$${CMAKE_ARGS:--DGGML_NATIVE=OFF}" PIP_USE_PEP517=1 PIP_CONSTRAINT="$(CURDIR)/constraints.txt" PIP_BUILD_CONSTRAINT="$(CURDIR)/constraints.txt"
 
 .PHONY: demo test lint setup clean
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.describe.retrieve import Described
+from tasks.describe.described import Described
 from tasks.errors import InputError
 
 _DESCRIPTORS = TypeAdapter(dict[str, list[str]])

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import cast
 
-from llama_cpp import CreateChatCompletionResponse, Llama
+from llama_cpp import ChatCompletionRequestMessage, CreateChatCompletionResponse, Llama
 from llama_cpp.llama_grammar import LlamaGrammar
 from pydantic import JsonValue
 
 from artifacts import FileHashes
 from tasks.describe import LlamaCpp
-from tasks.describe.answers import Answer, Question
+from tasks.describe.answers import Answer, Question, messages
 from tasks.errors import InputError
 from tasks.models import parse_model
 
-_PHRASE_LENGTH = 80
-# The class comes first: small models copy the prompt's examples otherwise.
-_GRAMMAR = f"""\
-root ::= CLASS ":\\n" item item item item item item? item? item?
-item ::= "- " [A-Z] [a-zA-Z0-9 ,'()/-]{{8,{_PHRASE_LENGTH}}} "\\n"
-"""
-
 
 class LlamaCppProvider:
-    """Answers of a GGUF model: five to eight phrases, the same ones each time for the same question."""
+    """Answers of a GGUF model, the same ones each time for the same question."""
 
     concurrency = 1
-    line_limit = 1 + _PHRASE_LENGTH
+    uses_grammar = True
 
     def __init__(self, params: LlamaCpp, hashes: FileHashes) -> None:
         self._params = params
@@ -39,22 +33,30 @@ class LlamaCppProvider:
         self.identity: dict[str, JsonValue] = {
             "type": params.type,
             "model": self._model.identity(hashes),
+            "chat_format": params.chat_format,
             "repeat_penalty": params.repeat_penalty,
-            "grammar": _GRAMMAR,
         }
 
     @cached_property
     def _llama(self) -> Llama:
         # Given for both: the library reads prompts with all processors, which crawls when another program wants one.
         threads = self._params.threads or max(1, (os.cpu_count() or 1) // 2)
-        return Llama(
+        llama = Llama(
             str(self._model.fetch()),
+            chat_format=self._params.chat_format,
             n_ctx=self._params.context,
             n_threads=threads,
             n_threads_batch=threads,
             n_gpu_layers=self._params.gpu_layers,
             verbose=False,
         )
+        if self._params.chat_format is None and "tokenizer.chat_template" not in llama.metadata:
+            # The library would take the one of Llama 2 for it.
+            raise InputError(
+                f"describe.provider.model = {self.model}: there is no chat template in the file; say which chat format "
+                "the model was trained on, for instance describe.provider.chat_format: llama-2"
+            )
+        return llama
 
     def answer(self, question: Question) -> Answer:
         """Ask once.
@@ -67,13 +69,11 @@ class LlamaCppProvider:
         self._llama.reset()  # type: ignore[no-untyped-call]  # the library leaves it without types
         try:
             completion = self._llama.create_chat_completion(
-                messages=[
-                    {"role": "system", "content": question.system},
-                    {"role": "user", "content": question.user},
-                ],
-                grammar=LlamaGrammar.from_string(_grammar(question.category), verbose=False),
+                messages=cast(list[ChatCompletionRequestMessage], messages(question)),
+                grammar=LlamaGrammar.from_string(question.grammar, verbose=False) if question.grammar else None,
                 seed=question.seed,
                 temperature=question.temperature,
+                max_tokens=question.max_tokens,
                 repeat_penalty=self._params.repeat_penalty,
             )
         except ValueError as error:
@@ -84,11 +84,16 @@ class LlamaCppProvider:
         return Answer(
             text=choice["message"]["content"] or "",
             cut_off=choice["finish_reason"] == "length",
+            model=self.model,
             prompt_tokens=completion["usage"]["prompt_tokens"],
             completion_tokens=completion["usage"]["completion_tokens"],
             seconds=time.monotonic() - started,
         )
 
+    def answer_ahead(
+        self, questions: Mapping[str, Question], records: Path, keep: Callable[[str, Answer], None]
+    ) -> None:
+        """One by one is as cheap."""
 
-def _grammar(category: str) -> str:
-    return _GRAMMAR.replace("CLASS", json.dumps(category, ensure_ascii=False), 1)
+    def give_up(self) -> None:
+        """Nothing here waits."""

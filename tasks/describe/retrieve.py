@@ -7,99 +7,123 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from tasks.describe.answers import Answer, AnswerCache, Provider, Question
-from tasks.describe.phrases import parse_phrases
-from tasks.describe.prompt import Prompt, spoken
+from tasks.describe.grammar import PHRASE_LENGTH
+from tasks.describe.phrases import Parsed, parse_phrases
+from tasks.describe.topics import Topic
 from tasks.errors import InputError
 from tasks.progress import Progress
 
-# A greedy model would give the same bad answer to another seed.
-_RETRY_TEMPERATURE = 0.7
 _SHOWN_OF_ANSWER = 200
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer about a class, usable or not."""
+    """One answer, usable or not, and what was read from it."""
 
     attempt: int
     question: Question
     answer: Answer
     new: bool
+    parsed: Parsed
 
 
 @dataclass(frozen=True)
-class Described:
-    """A class with its phrases, and the answers that were read for them."""
+class Retrieved:
+    """The answers about one topic."""
 
-    class_name: str
-    phrases: tuple[str, ...]
-    responses: tuple[Response, ...] = ()
+    topic: Topic
+    responses: tuple[Response, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the last answer has enough phrases."""
+        return len(self.phrases) >= self.topic.min_phrases
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrases of the last answer."""
+        return self.responses[-1].parsed.phrases
 
 
 @dataclass(frozen=True)
 class Retriever:
-    """Asks one provider with one prompt.
+    """Asks one provider.
 
     Attributes:
         provider: the language model.
         cache: where its answers are kept.
-        prompt: the words of the question.
-        seed: seed of the first attempt; each further attempt adds one.
-        temperature: temperature of the first attempt; further ones are asked at 0.7 at least.
-        min_phrases: an answer with fewer phrases is asked for again.
-        attempts: how often a class is asked about at most.
+        attempts: how often it is asked about a topic at most.
     """
 
     provider: Provider
     cache: AnswerCache
-    prompt: Prompt
-    seed: int
-    temperature: float
-    min_phrases: int
     attempts: int
 
-    def describe_all(self, classes: Sequence[str], progress: Progress) -> list[Described]:
-        """Describe every class, in the order given.
+    def retrieve(self, topics: Sequence[Topic], progress: Progress) -> list[Retrieved]:
+        """Ask about every topic, in the order given.
 
         Raises:
-            InputError: a class has no usable answer; answers under way are waited for and kept.
+            InputError: naming the classes without a usable answer, once all are asked; or the provider refuses.
+            ProviderError: the provider does not answer. Whatever came is kept in either case.
         """
+        self._ask_ahead(topics)
         pool = ThreadPoolExecutor(self.provider.concurrency, thread_name_prefix="describe")
         try:
-            with progress.bar("describe", total=len(classes), unit="classes") as bar:
-                futures = [pool.submit(self.describe, name) for name in classes]
+            with progress.bar("describe", total=len(topics), unit="questions") as bar:
+                futures = [pool.submit(self._ask, topic) for topic in topics]
                 for future in as_completed(futures):
                     bar.advance(descriptions=len(future.result().phrases))
-                return [future.result() for future in futures]
+                retrieved = [future.result() for future in futures]
+        except BaseException:
+            self.provider.give_up()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+        if failed := [item for item in retrieved if not item.is_usable]:
+            raise InputError("\n".join(map(self._failure, failed)))
+        return retrieved
 
-    def describe(self, class_name: str) -> Described:
-        """Ask about one class until an answer has enough phrases.
+    def next_attempt(self, topic: Topic) -> int | None:
+        """The attempt that the provider must be asked for; None where the cache has all that is needed."""
+        for attempt in range(self.attempts):
+            answer = self.cache.kept(topic.question(attempt))
+            if answer is None:
+                return attempt
+            if Retrieved(topic, (self._response(topic, attempt, answer, new=False),)).is_usable:
+                return None
+        return None
 
-        Raises:
-            InputError: none of the attempts has.
-        """
+    def _ask_ahead(self, topics: Sequence[Topic]) -> None:
+        """Give the provider the questions of one attempt together, as long as there are unusable answers."""
+        for attempt in range(self.attempts):
+            self.cache.answer_ahead(topic.question(attempt) for topic in topics if self.next_attempt(topic) == attempt)
+
+    def _ask(self, topic: Topic) -> Retrieved:
         responses: list[Response] = []
         for attempt in range(self.attempts):
-            question = self._question(class_name, attempt)
-            answer, new = self.cache.answer(question)
-            responses.append(Response(attempt, question, answer, new))
-            phrases = parse_phrases(answer.text, cut_off=answer.cut_off, line_limit=self.provider.line_limit)
-            if len(phrases) >= self.min_phrases:
-                return Described(class_name, phrases, tuple(responses))
-        raise InputError(
-            f"No usable description of class {class_name!r} in {self.attempts} attempts by {self.provider.model}: "
-            f"expected at least {self.min_phrases} phrases, the last answer has {len(phrases)} and begins "
-            f"{answer.text[:_SHOWN_OF_ANSWER]!r}"
-        )
+            answer, new = self.cache.answer(topic.question(attempt))
+            responses.append(self._response(topic, attempt, answer, new))
+            if Retrieved(topic, tuple(responses)).is_usable:
+                break
+        return Retrieved(topic, tuple(responses))
 
-    def _question(self, class_name: str, attempt: int) -> Question:
-        category = spoken(class_name)
-        return Question(
-            category=category,
-            system=self.prompt.system,
-            user=self.prompt.user_message(category),
-            seed=self.seed + attempt,
-            temperature=max(self.temperature, _RETRY_TEMPERATURE) if attempt else self.temperature,
+    def _response(self, topic: Topic, attempt: int, answer: Answer, new: bool) -> Response:
+        parsed = parse_phrases(
+            answer.text,
+            topic.subject,
+            others=topic.others,
+            cut_off=answer.cut_off,
+            line_limit=1 + PHRASE_LENGTH if self.provider.uses_grammar else None,
+        )
+        return Response(attempt, topic.question(attempt), answer, new, parsed)
+
+    def _failure(self, item: Retrieved) -> str:
+        topic = item.topic
+        apart = (
+            f" as against {', '.join(name for name in topic.group if name != topic.class_name)}" if topic.group else ""
+        )
+        return (
+            f"No usable description of class {topic.class_name!r}{apart} in {len(item.responses)} attempts by "
+            f"{self.provider.model}: expected at least {topic.min_phrases} phrases, the last answer has "
+            f"{len(item.phrases)} and begins {item.responses[-1].answer.text[:_SHOWN_OF_ANSWER]!r}"
         )

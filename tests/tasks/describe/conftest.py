@@ -44,9 +44,16 @@ def server() -> Iterator[ChatServer]:
 def describe(store: Store, prompt: Path, server: ChatServer) -> Callable[..., StageResult]:
     """Runs the stage against the server: `describe(("road", "car"), attempts=2, model="other")`."""
 
-    def run(classes: tuple[str, ...], *, force: bool = False, attempts: int = 3, **provider: Any) -> StageResult:
+    def run(
+        classes: tuple[str, ...],
+        *,
+        force: bool = False,
+        stage: dict[str, Any] | None = None,
+        attempts: int = 3,
+        **provider: Any,
+    ) -> StageResult:
         settings = {"type": "openai", "model": "test-model", "base_url": server.base_url, **provider}
-        params = DescribeParams(classes=classes, prompt=prompt, attempts=attempts, provider=settings)
+        params = DescribeParams(classes=classes, prompt=prompt, attempts=attempts, provider=settings, **(stage or {}))
         return run_stage(STAGE, params, {}, store, SilentProgress(), force=force)
 
     return run

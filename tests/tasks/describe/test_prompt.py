@@ -2,24 +2,30 @@ from pathlib import Path
 
 import pytest
 
-from tasks.describe.prompt import read_prompt, spoken
+from tasks.describe.prompt import read_prompt
 from tasks.errors import InputError
 
 PROMPTS = Path(__file__).parents[3] / "configs" / "prompts"
 
 
-@pytest.mark.parametrize("name", ["structured", "short"])
+@pytest.mark.parametrize("name", ["structured", "short", "naive", "contrast"])
 def test_the_shipped_prompts_ask_about_the_category(name: str) -> None:
-    message = read_prompt(PROMPTS / f"{name}.yaml").user_message("traffic light")
+    prompt = read_prompt(PROMPTS / f"{name}.yaml", contrast=name == "contrast")
+    message = prompt.user_message("traffic light", ["pole", "street sign"])
     assert "traffic light" in message
-    assert "{" not in message
+    assert ("pole, street sign" in message) == (name == "contrast")
+    assert prompt.system_message("street scenes").endswith("All photos show street scenes.")
+    assert "{" not in message + prompt.system_message("street scenes") + prompt.system_message(None)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("traffic_light", "traffic light"), ("bed ", "bed"), ("sign symbol", "sign symbol")]
-)
-def test_class_names_are_said_as_a_person_would(name: str, said: str) -> None:
-    assert spoken(name) == said
+def test_the_structured_prompt_has_the_papers_four_examples() -> None:
+    examples = read_prompt(PROMPTS / "structured.yaml").examples()
+    assert {name: len(phrases) for name, phrases in examples.items()} == {
+        "wall": 7,
+        "building": 8,
+        "sky": 8,
+        "floor": 5,
+    }
 
 
 def test_the_hash_follows_the_words_and_not_the_comments(tmp_path: Path) -> None:
@@ -43,6 +49,7 @@ def test_the_hash_follows_the_words_and_not_the_comments(tmp_path: Path) -> None
         ("- a", "list"),
         ("a: [", "Cannot read"),
         ("system: a\nuser: '{category}'\nmodel: x", "model"),
+        ("system: a\nuser: '{category}'\ncontext: photos", "{context}"),
     ],
 )
 def test_a_wrong_prompt_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -51,3 +58,8 @@ def test_a_wrong_prompt_is_refused_by_name(tmp_path: Path, text: str, message: s
     with pytest.raises(InputError, match=message) as error:
         read_prompt(path)
     assert str(path) in str(error.value)
+
+
+def test_a_prompt_for_contrasts_must_name_the_others() -> None:
+    with pytest.raises(InputError, match=r"\{others\}"):
+        read_prompt(PROMPTS / "short.yaml", contrast=True)
