@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from artifacts import Lineage, Store
+from artifacts import Artifact, Lineage, Store
 from flows.output import format_bytes, format_seconds, print_table
 from tasks.errors import InputError
 
@@ -28,7 +28,7 @@ def list_(
     kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None, store: StoreOption = Path("store")
 ) -> None:
     """List the versions, newest first."""
-    opened = _open(store)
+    opened = open_store(store)
     names: dict[str, list[str]] = {}
     for reference, version in opened.tags().items():
         tagged_kind, _, tag = reference.partition(":")
@@ -50,7 +50,7 @@ def list_(
 @app.command()
 def show(reference: Reference, store: StoreOption = Path("store")) -> None:
     """Show what a version is, what it was made of and what was made of it."""
-    opened = _open(store)
+    opened = open_store(store)
     artifact = opened.resolve(reference)
     manifest = artifact.manifest
     rows = [
@@ -75,7 +75,7 @@ def show(reference: Reference, store: StoreOption = Path("store")) -> None:
 @app.command()
 def diff(before: Reference, after: Reference, store: StoreOption = Path("store")) -> None:
     """Show what differs between two versions: parameters, code, inputs, files, figures."""
-    opened = _open(store)
+    opened = open_store(store)
     changes = opened.diff(opened.resolve(before), opened.resolve(after))
     print_table(
         ("part", "before", "after"), [(change.part, str(change.before), str(change.after)) for change in changes]
@@ -85,7 +85,7 @@ def diff(before: Reference, after: Reference, store: StoreOption = Path("store")
 @app.command()
 def lineage(reference: Reference, store: StoreOption = Path("store")) -> None:
     """Show the versions that a version was made of, as a tree."""
-    opened = _open(store)
+    opened = open_store(store)
     for line in _tree(opened.lineage(opened.resolve(reference)), depth=0):
         print(line)
 
@@ -96,7 +96,7 @@ def verify(
     store: StoreOption = Path("store"),
 ) -> None:
     """Check every byte; exit code 3 when something is damaged."""
-    problems = _open(store).verify(references or None)
+    problems = open_store(store).verify(references or None)
     for problem in problems:
         print(problem)
     if problems:
@@ -113,7 +113,7 @@ def gc(
     store: StoreOption = Path("store"),
 ) -> None:
     """Clear up what is neither tagged, nor in use, nor new, nor something that such a version was made of."""
-    garbage = _open(store).collect_garbage(keep_latest=keep, dry_run=not delete)
+    garbage = open_store(store).collect_garbage(keep_latest=keep, dry_run=not delete)
     print_table(("what", "size", "path"), [(item.what, format_bytes(item.bytes), str(item.path)) for item in garbage])
     freed = format_bytes(sum(item.bytes for item in garbage))
     print(f"{freed} freed" if delete else f"{freed} would be freed: run again with --delete")
@@ -126,7 +126,7 @@ def tag(
     store: StoreOption = Path("store"),
 ) -> None:
     """Name a version, so that KIND:NAME means it and `gc` keeps it."""
-    opened = _open(store)
+    opened = open_store(store)
     artifact = opened.resolve(reference)
     opened.tag(artifact, name)
     print(f"{artifact.kind}:{name} is {artifact.reference}")
@@ -137,13 +137,30 @@ def untag(
     reference: Annotated[str, typer.Argument(help="The tag as KIND:NAME.")], store: StoreOption = Path("store")
 ) -> None:
     """Remove a tag; the version stays."""
-    _open(store).untag(reference)
+    open_store(store).untag(reference)
 
 
-def _open(folder: Path) -> Store:
+def open_store(folder: Path) -> Store:
+    """Open the store that a command is to read.
+
+    Raises:
+        InputError: there is none.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no store here; name it with --store or PROLAB_STORE")
     return Store(folder)
+
+
+def resolve(store: Store, kind: str, reference: str) -> Artifact:
+    """The artifact that a version or a tag names, or `kind:version`.
+
+    Raises:
+        InputError: it names another kind.
+    """
+    named, _, name = reference.rpartition(":")
+    if named not in ("", kind):
+        raise InputError(f"{reference}: expected a {kind}, got a {named}")
+    return store.resolve(f"{kind}:{name}")
 
 
 def _flatten(prefix: str, value: object) -> Iterator[tuple[str, str]]:

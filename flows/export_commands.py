@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from artifacts import Artifact, Store
-from flows.artifact_commands import StoreOption
+from flows.artifact_commands import StoreOption, open_store, resolve
 from flows.output import format_bytes, print_table
 from tasks.errors import InputError
 
@@ -32,7 +31,7 @@ def export(
         raise InputError(f"{file}: expected a file name that ends in .onnx")
     if not file.parent.is_dir():
         raise InputError(f"{file}: there is no folder {file.parent}")
-    artifact = _resolve(store, checkpoint)
+    artifact = resolve(open_store(store), "checkpoint", checkpoint)
 
     import torch
 
@@ -62,12 +61,3 @@ def export(
     }
     print_table(("what", "value"), list(rows.items()))
     print(f'use it: onnxruntime.InferenceSession("{file}").run(["labels"], {{"images": images}})')
-
-
-def _resolve(store: Path, checkpoint: str) -> Artifact:
-    if not store.is_dir():
-        raise InputError(f"{store}: there is no store here; name it with --store or PROLAB_STORE")
-    kind, _, name = checkpoint.rpartition(":")
-    if kind not in ("", "checkpoint"):
-        raise InputError(f"{checkpoint}: expected a checkpoint, got a {kind}")
-    return Store(store).resolve(f"checkpoint:{name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,51 @@ def checkpoint(
     }
     print_table(("what", "value"), [(name.replace("_", " "), str(value)) for name, value in rows.items()])
     print(f"use it: prolab run EXPERIMENT.yaml --pin train={tag or artifact.version}")
+
+
+@app.command()
+def labels(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='FILE.json of property name -> list of "class: description", or FILE.pth with a bank.',
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    encoder: Annotated[
+        str, typer.Option(help="The sentence encoder that the properties were made with.")
+    ] = "BAAI/bge-base-en-v1.5",
+    pooling: Annotated[Literal["mean", "cls"], typer.Option(help="And how it pooled; mean is the paper's.")] = "mean",
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="The data set's config: its classes in their order; without it they are in the file's."),
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Name the version, so that label_space:NAME means it.")] = None,
+    store: StoreOption = Path("store"),
+) -> None:
+    """Make a label space of released properties or of a bank; a centre is the mean of its members, or the bank's."""
+    from flows.labels_commands import print_made
+    from prolab_model.config_file import ConfigError
+    from prolab_model.dataset_config import read_dataset_config
+    from tasks import embed
+    from tasks.execution import run_stage
+    from tasks.import_labels import DESCRIPTIONS_STAGE, STAGE, ImportDescriptionsParams, ImportLabelsParams
+
+    show_log()
+    try:
+        classes = None if dataset is None else read_dataset_config(dataset).classes
+    except ConfigError as error:
+        raise InputError(f"--dataset: {error}") from error
+    opened, progress = Store(store), make_progress()
+    described = run_stage(
+        DESCRIPTIONS_STAGE, ImportDescriptionsParams(file=file, classes=classes), {}, opened, progress
+    )
+    params = embed.EmbedParams(encoder=encoder, pooling=pooling)
+    embeddings = run_stage(embed.STAGE, params, {"descriptions": described.artifact}, opened, progress)
+    inputs = {"embeddings": embeddings.artifact}
+    result = run_stage(STAGE, ImportLabelsParams(file=file), inputs, opened, progress)
+    print_made(opened, result.artifact, result.hit, tag)
 
 
 def _bank_file(bank: Path, dataset: Path | None) -> Path:

@@ -44,21 +44,54 @@ DESCRIPTIONS = Kind(
         "descriptions.parquet": _columns(
             class_id=pa.int32(), class_name=pa.string(), position=pa.int32(), text=pa.string()
         ),
-        "responses.parquet": _columns(
+        "responses.parquet": pa.schema(
+            [
+                *_columns(
+                    class_id=pa.int32(),
+                    class_name=pa.string(),
+                    purpose=pa.string(),  # description or contrast
+                    attempt=pa.int32(),
+                    model=pa.string(),
+                    answered_by=pa.string(),  # the model by the server's own account
+                    parameters=pa.string(),  # JSON: revision, seed, temperature, ...
+                    prompt_hash=pa.string(),
+                    system=pa.string(),
+                    prompt=pa.string(),
+                    text=pa.string(),
+                    cut_off=pa.bool_(),
+                    new=pa.bool_(),  # and not from the cache
+                    prompt_tokens=pa.int32(),
+                    completion_tokens=pa.int32(),
+                    seconds=pa.float64(),
+                ),
+                pa.field("cost", pa.float64()),  # null without prices
+            ]
+        ),
+        # What the answers hold beside descriptions, line by line.
+        "dropped.parquet": _columns(
             class_id=pa.int32(),
             class_name=pa.string(),
+            purpose=pa.string(),
             attempt=pa.int32(),
-            model=pa.string(),
-            prompt_hash=pa.string(),
-            prompt=pa.string(),
-            text=pa.string(),
-            prompt_tokens=pa.int32(),
-            completion_tokens=pa.int32(),
-            seconds=pa.float64(),
+            line=pa.string(),
+            reason=pa.string(),
+        ),
+        "quality.parquet": _columns(
+            class_id=pa.int32(),
+            class_name=pa.string(),
+            descriptions=pa.int32(),
+            mean_words=pa.float64(),
+            longest_words=pa.int32(),
+            repeats=pa.int32(),  # lines that the answers repeat
+            shared=pa.int32(),  # descriptions that another class has word for word
+            names_class=pa.float64(),  # share of the descriptions
+            example_copies=pa.int32(),
+            non_visual=pa.int32(),
         ),
     },
     files=("report.md",),
     content=("descriptions.parquet",),
+    version=2,
 )
 
 EMBEDDINGS = Kind(
@@ -91,17 +124,22 @@ LABEL_SPACE = Kind(
             ]
         ),
         "assignments.parquet": _columns(
-            class_id=pa.int32(),
+            dataset=pa.string(),  # empty, but where several data sets share their properties
+            class_id=pa.int32(),  # counts through all data sets
             class_name=pa.string(),
             position=pa.int32(),
             text=pa.string(),
             property_id=pa.int32(),
             distance=pa.float32(),
         ),
-        "class_properties.parquet": _columns(class_id=pa.int32(), class_name=pa.string(), property_id=pa.int32()),
+        "class_properties.parquet": _columns(
+            dataset=pa.string(), class_id=pa.int32(), class_name=pa.string(), property_id=pa.int32()
+        ),
     },
-    files=("diagnostics.json", "report.md", "class_properties.png"),
+    # One whose number of properties was chosen has choice.png, too.
+    files=("diagnostics.json", "report.html", "report.md", "class_properties.png", "phrases.png", "class_tree.png"),
     content=("properties.parquet", "class_properties.parquet"),
+    version=2,
 )
 
 CHECKPOINT = Kind(

@@ -2,110 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from tasks.cluster import ClusterParams
-from tasks.cluster.diagnostics import Diagnostics, diagnose
-from tasks.cluster.picture import draw_class_properties
-from tasks.cluster.properties import Clusters, class_matrix, cluster, medoid_names
-from tasks.cluster.report import report
+from tasks.cluster import Algorithm, ClusterParams
+from tasks.cluster.choice import choose, stability
+from tasks.cluster.diagnostics import identical_classes, telling_phrases
+from tasks.cluster.naming import name_properties
+from tasks.cluster.phrases import Phrases, read_phrases
+from tasks.cluster.properties import class_matrix, cluster
+from tasks.cluster.report import Origin
+from tasks.cluster.write import write_label_space
 from tasks.errors import InputError
-from tasks.kinds import LABEL_SPACE
 from tasks.stage import StageContext
 
-_PICTURE = "class_properties.png"
+_SPOKEN: Mapping[Algorithm, str] = {
+    "kmeans": "k-means",
+    "mini_batch_kmeans": "mini-batch k-means",
+    "spherical_kmeans": "spherical k-means",
+    "agglomerative": "agglomerative clustering",
+}
 
 
 def run(context: StageContext) -> Mapping[str, JsonValue]:
-    """Cluster the descriptions, name and check the properties, and write the label space."""
+    """Cluster the descriptions, check and name the properties, and write the label space.
+
+    Raises:
+        InputError: the descriptions are too few, or no property tells some classes apart.
+    """
     params: ClusterParams = context.params
-    embeddings = context.inputs["embeddings"].table("embeddings.parquet")
-    vectors = _matrix(embeddings["vector"])
-    texts = embeddings["text"].to_pylist()
-    class_ids = embeddings["class_id"].to_numpy()
-    class_names = embeddings["class_name"].to_pylist()
-    classes = list(dict.fromkeys(class_names))
-
-    clusters = cluster(vectors, params.properties, params.seed)
-    properties = medoid_names(clusters, texts)
-    matrix = class_matrix(class_ids, clusters)
-    sizes = np.bincount(clusters.members).tolist()
-    diagnostics = diagnose(matrix, classes, properties, sizes, clusters.inertia)
-    if diagnostics.identical_classes and not params.allow_identical:
-        raise InputError(_identical_message(diagnostics, params))
-
-    tables = {
-        "properties.parquet": _property_table(clusters, properties, sizes),
-        "assignments.parquet": _assignment_table(embeddings, clusters),
-        "class_properties.parquet": _class_property_table(matrix, classes),
-    }
-    for name, table in tables.items():
-        pq.write_table(table, context.output / name)
-    (context.output / "diagnostics.json").write_text(diagnostics.model_dump_json(indent=2), encoding="utf-8")
-    draw_class_properties(context.output / _PICTURE, matrix, classes, properties)
-    text = report(diagnostics, properties, _members(clusters, class_names, texts), _PICTURE)
-    (context.output / "report.md").write_text(text, encoding="utf-8")
-    return {
-        "properties": len(properties),
-        "classes": len(classes),
-        "properties_per_class": round(float(matrix.sum(axis=1).mean()), 2),
-        "properties_of_one_class": len(diagnostics.properties_of_one_class),
-        "identical_classes": sum(len(group) for group in diagnostics.identical_classes),
-        "inertia": round(clusters.inertia, 4),
-    }
-
-
-def _matrix(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    """A column of equally long vectors as an array (M, D)."""
-    flat: npt.NDArray[np.float32] = pa.compute.list_flatten(column).to_numpy()
-    return flat.reshape(len(column), -1)
-
-
-def _property_table(clusters: Clusters, names: Sequence[str], sizes: Sequence[int]) -> pa.Table:
-    count, width = clusters.centres.shape
-    centre = pa.FixedSizeListArray.from_arrays(pa.array(clusters.centres.ravel()), width)
-    schema = LABEL_SPACE.tables["properties.parquet"]
-    schema = schema.set(schema.get_field_index("centre"), pa.field("centre", centre.type, nullable=False))
-    return pa.table({"property_id": range(count), "name": names, "size": sizes, "centre": centre}, schema=schema)
-
-
-def _assignment_table(embeddings: pa.Table, clusters: Clusters) -> pa.Table:
-    columns = embeddings.drop_columns("vector").to_pydict()
-    return pa.table(
-        {**columns, "property_id": clusters.members, "distance": clusters.distances},
-        schema=LABEL_SPACE.tables["assignments.parquet"],
+    phrases = read_phrases(context.inputs)
+    count, choice = choose(phrases, params, context.progress)
+    clusters = cluster(phrases.vectors, count, params.algorithm, params.seed)
+    if not params.allow_identical:
+        _require_different_classes(class_matrix(phrases.class_ids, clusters), phrases)
+    names = name_properties(clusters, phrases.texts, params, context.cache, context.progress)
+    origin = Origin(_SPOKEN[params.algorithm], context.inputs, params.identity())
+    return write_label_space(
+        context.output, phrases, clusters, names, origin, stability(phrases.vectors, clusters, params), choice
     )
 
 
-def _class_property_table(matrix: npt.NDArray[np.bool_], classes: Sequence[str]) -> pa.Table:
-    class_ids, property_ids = np.argwhere(matrix).T.tolist()
-    return pa.table(
-        {
-            "class_id": class_ids,
-            "class_name": [classes[class_id] for class_id in class_ids],
-            "property_id": property_ids,
-        },
-        schema=LABEL_SPACE.tables["class_properties.parquet"],
+def _require_different_classes(matrix: npt.NDArray[np.bool_], phrases: Phrases) -> None:
+    groups = identical_classes(matrix, phrases)
+    if not groups:
+        return
+    lines = [f"With {matrix.shape[1]} properties no property tells these classes apart:"]
+    for group in groups:
+        lines.append("- " + " = ".join(repr(phrases.labels[class_id]) for class_id in group) + ". What could:")
+        for class_id in group:
+            others = [other for other in group if other != class_id]
+            lines.append(f"  {phrases.labels[class_id]}: {'; '.join(telling_phrases(phrases, class_id, others))}")
+    contrast = json.dumps([[phrases.classes[class_id] for class_id in group] for group in groups], ensure_ascii=False)
+    lines.append(
+        "Ways out: more properties (raise cluster.properties); a description that contrasts just these classes "
+        f"(describe.contrast: {contrast}); or cluster.allow_identical: true, to train on them as they are"
     )
-
-
-def _members(clusters: Clusters, class_names: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
-    members: list[list[str]] = [[] for _ in clusters.centres]
-    for property_id, class_name, text in zip(clusters.members, class_names, texts, strict=True):
-        members[property_id].append(f"{class_name}: {text}")
-    return members
-
-
-def _identical_message(diagnostics: Diagnostics, params: ClusterParams) -> str:
-    groups = "; ".join(" = ".join(map(repr, group)) for group in diagnostics.identical_classes)
-    return (
-        f"With cluster.properties = {params.properties} and cluster.seed = {params.seed} no property tells these "
-        f"classes apart: {groups}. Raise cluster.properties, describe the classes by more distinct phrases, "
-        "or set cluster.allow_identical: true to train on them as they are"
-    )
+    raise InputError("\n".join(lines))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +18,7 @@ from tasks.evaluate.baseline import ConstantPrediction
 from tasks.evaluate.examples import Example
 from tasks.evaluate.measure import Measurement
 from tasks.evaluate.pictures import jpeg, panels
+from tasks.page import data_uri, page_environment
 
 _WORST_PAIRS = 6
 _PANELS = ("Photo", "Labels", "Prediction")
@@ -44,15 +41,8 @@ class Evaluation:
 
 def write_reports(folder: Path, evaluation: Evaluation) -> None:
     """Write `report.html` and `report.md`; the latter refers to `overlays.png` beside it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tasks.evaluate"),
-        # Names of classes and files are what users wrote.
-        autoescape=lambda name: name is not None and name.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "points": _points, "cell": _cell, "pretty": _pretty}
+    environment = page_environment("tasks.evaluate")
+    environment.filters |= {"percent": _percent, "points": _points}
     values = _values(evaluation)
     for name in ("report.html", "report.md"):
         (folder / name).write_text(environment.get_template(name).render(values), encoding="utf-8")
@@ -135,7 +125,7 @@ def _worst_pairs(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 def _example(example: Example, evaluation: Evaluation) -> dict[str, Any]:
     captions = (*_PANELS, evaluation.card.properties[example.telling_property])
-    pictures = [_data_uri("jpeg", jpeg(picture)) for picture in panels(example, evaluation.split.palette)]
+    pictures = [data_uri("jpeg", jpeg(picture)) for picture in panels(example, evaluation.split.palette)]
     return {
         "rank": example.rank,
         "name": example.scores.photo.name,
@@ -167,7 +157,7 @@ def _learning_curve(checkpoint: Artifact) -> str | None:
     """The picture of it; an imported checkpoint has none."""
     if "learning_curve.png" not in checkpoint.manifest.files:
         return None
-    return _data_uri("png", checkpoint.file("learning_curve.png").read_bytes())
+    return data_uri("png", checkpoint.file("learning_curve.png").read_bytes())
 
 
 def _training_rows(checkpoint: Artifact) -> list[dict[str, Any]]:
@@ -193,10 +183,6 @@ def _colour(evaluation: Evaluation, class_id: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*evaluation.split.palette[class_id])
 
 
-def _data_uri(subtype: str, content: bytes) -> str:
-    return f"data:image/{subtype};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def _percent(share: float, digits: int = 1) -> str:
     return "–" if np.isnan(share) else f"{100 * share:.{digits}f}"
 
@@ -204,12 +190,3 @@ def _percent(share: float, digits: int = 1) -> str:
 def _points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "−")
-
-
-def _cell(text: str) -> str:
-    """Text that stays within its cell of a markdown table."""
-    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

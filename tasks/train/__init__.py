@@ -179,6 +179,7 @@ STAGE = Stage(
         "prolab_model.optimizer",
         "prolab_model.pretrained",
         "prolab_model.torch_file",
+        "tasks.label_space",
         *NETWORK,
     ),
     description="Train the network to predict the properties of every pixel",

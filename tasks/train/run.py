@@ -30,6 +30,7 @@ from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import Split, read_split
 from tasks.device import choose_device
 from tasks.errors import InputError
+from tasks.label_space import read_properties, select_class_matrix
 from tasks.progress import ProgressBar
 from tasks.stage import StageContext
 from tasks.train import TrainParams
@@ -84,9 +85,9 @@ def _network_config(params: TrainParams, label_space: Artifact, split: Split) ->
     classes = len(split.classes)
     if network["label_space"].get("kind") == "one_hot":
         return sized_network(network, properties=classes, classes=classes, width=classes)
-    properties = label_space.table("properties.parquet")
+    properties, width = read_properties(label_space).centres.shape
     network["label_space"]["contrast"] = params.contrast
-    return sized_network(network, properties=len(properties), classes=classes, width=len(properties["centre"][0]))
+    return sized_network(network, properties=properties, classes=classes, width=width)
 
 
 def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
@@ -97,9 +98,10 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
         except (ModuleNotFoundError, ValueError) as error:
             raise InputError(f"train.pretrained: {params.pretrained}: {error}") from error
         log.info("%s: %s", params.pretrained_name(), report)
-    centres, class_matrix = _label_space_tensors(label_space, split.classes)
     if isinstance(segmentor.label_space, PropertyLabelSpace):
-        segmentor.label_space.assign(centres, class_matrix)
+        class_matrix = select_class_matrix(label_space, split.classes).matrix
+        centres = read_properties(label_space).centres
+        segmentor.label_space.assign(torch.from_numpy(centres), torch.from_numpy(class_matrix).float())
     if params.checkpoint_activations:
         turn_on_checkpointing(segmentor.backbone)
     segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
@@ -107,21 +109,9 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
     return segmentor
 
 
-def _label_space_tensors(label_space: Artifact, classes: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centres (K, D) and class matrix (N, K) of a `label_space` artifact."""
-    pairs = label_space.table("class_properties.parquet").to_pandas()
-    described = tuple(pairs.drop_duplicates("class_id").sort_values("class_id")["class_name"])
-    if described != classes:
-        raise InputError(f"label space describes the classes {described}; the data set has {classes}")
-    centres = np.stack(label_space.table("properties.parquet").to_pandas()["centre"].to_list())
-    class_matrix = torch.zeros(len(classes), len(centres))
-    class_matrix[pairs["class_id"].to_list(), pairs["property_id"].to_list()] = 1
-    return torch.from_numpy(centres), class_matrix
-
-
 def _property_names(segmentor: PropertySegmentor, label_space: Artifact, classes: tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(segmentor.label_space, PropertyLabelSpace):
-        return tuple(label_space.table("properties.parquet")["name"].to_pylist())
+        return read_properties(label_space).names
     return classes
 
 

@@ -8,10 +8,15 @@ import sys
 
 import pytest
 
-from tasks import cluster, describe, embed, evaluate, import_checkpoint, index, train
+from tasks import cluster, describe, embed, evaluate, import_checkpoint, import_labels, index, train
+from tasks.extend_labels import extend_stage
 from tasks.stage import Stage
 
-STAGES = [module.STAGE for module in (index, describe, embed, cluster, train, evaluate, import_checkpoint)]
+STAGES = [
+    *(module.STAGE for module in (index, describe, embed, cluster, train, evaluate, import_checkpoint, import_labels)),
+    import_labels.DESCRIPTIONS_STAGE,
+    extend_stage(sources=1),
+]
 
 # These decide how a stage is run, checked and reported, and not what it makes.
 MACHINERY = {
@@ -19,6 +24,7 @@ MACHINERY = {
     "tasks.errors",
     "tasks.kinds",
     "tasks.markdown",
+    "tasks.page",
     "tasks.progress",
     "tasks.sources",
     "tasks.stage",

