@@ -24,8 +24,8 @@ from tasks.stage import StageContext
 
 log = logging.getLogger(__name__)
 
-# Of the label space's own descriptions. On the four released lists, by MiniLM, its radius (.86 to .92) covers 64 to 81 %
-# of the descriptions of classes that were left out of the clustering, and of sentences on other matters one in 32.
+# Of the label space's own descriptions. By MiniLM, on the four released lists, the radius (.85-.92) covers 64 to 81 %
+# of the descriptions of classes left out of the clustering, and one in 32 sentences on other matters.
 _COVERED_SHARE = 0.99
 
 

@@ -1,6 +1,8 @@
 """Times the stage's encoding against a loop over the classes, on the released descriptions, in one process.
 
-Run: python -m tests.benchmarks.embed
+Run: OMP_WAIT_POLICY=PASSIVE python -m tests.benchmarks.embed
+Without the variable the loop's threads spin while they wait for each other, which on a busy machine takes it many times
+as long.
 """
 
 from __future__ import annotations
