@@ -16,11 +16,12 @@ struct Arguments {
   NumberType sampling_type;  // of positions, scores and their gradients: value's type, or the type of the sums
   const int64_t* sizes;      // (L, 2), height and width
 
-  const void* value;            // (B, S, M, D)
-  const void* reference;        // (Q, 2) in the type of the sums, or null
-  const void* positions;        // (B, Q, M, L, P, 2): offsets in pixels from the reference, or locations in [0, 1] without one
-  const void* scores;           // (B, Q, M, L, P): logits of a softmax over (L, P), or weights without a reference
-  const void* grad_output;      // (B, Q, M, D), in the backward pass
+  const void* value;      // (B, S, M, D)
+  const void* reference;  // (Q, 2) in the type of the sums, or null
+  const void*
+      positions;       // (B, Q, M, L, P, 2): offsets in pixels from the reference, or locations in [0, 1] without one
+  const void* scores;  // (B, Q, M, L, P): logits of a softmax over (L, P), or weights without a reference
+  const void* grad_output;  // (B, Q, M, D), in the backward pass
 
   void* output;          // (B, Q, M, D), in the forward pass
   void* grad_value;      // (B, S, M, D); on a GPU in the type of the sums, and zero beforehand

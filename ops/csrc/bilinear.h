@@ -92,7 +92,8 @@ struct SampleGradient {
 
 // From the inner products of the output's gradient with the four pixels.
 template <typename T>
-PROLAB_INLINE SampleGradient<T> sample_gradient(const Cell<T>& cell, const Edges<T>& edges, T weight, const T products[4]) {
+PROLAB_INLINE SampleGradient<T> sample_gradient(const Cell<T>& cell, const Edges<T>& edges, T weight,
+                                                const T products[4]) {
   const T d0 = edges.upper & edges.left ? products[0] : T{}, d1 = edges.upper & edges.right ? products[1] : T{},
           d2 = edges.lower & edges.left ? products[2] : T{}, d3 = edges.lower & edges.right ? products[3] : T{};
   const T upper_step = d1 - d0, lower_step = d3 - d2;  // from left to right

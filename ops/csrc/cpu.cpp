@@ -17,10 +17,18 @@ void run_channels(const Arguments& arguments, bool backward) {
 const char* run_value_type(const Arguments& arguments, bool backward) {
   try {
     switch (arguments.value_type) {
-      case kFloat32: run_channels<float>(arguments, backward); break;
-      case kFloat64: run_channels<double>(arguments, backward); break;
-      case kBFloat16: run_channels<bfloat16>(arguments, backward); break;
-      case kFloat16: run_channels<float16>(arguments, backward); break;
+      case kFloat32:
+        run_channels<float>(arguments, backward);
+        break;
+      case kFloat64:
+        run_channels<double>(arguments, backward);
+        break;
+      case kBFloat16:
+        run_channels<bfloat16>(arguments, backward);
+        break;
+      case kFloat16:
+        run_channels<float16>(arguments, backward);
+        break;
     }
   } catch (const std::bad_alloc&) {
     return "out of memory";

@@ -66,9 +66,10 @@ struct Samples {
   Buffer<T> positions;             // pairs (x, y), as they are read
   Buffer<T> origin_x, origin_y;    // coordinates of the reference in the sample's level
   Buffer<T> weight;
-  Buffer<Index<T>> corners;  // where the four pixels lie, sample by sample; negative when the sample lies nowhere
-  Buffer<T> shares;          // of the four pixels, sample by sample
-  Buffer<T> products;        // of the output's gradient with the pixels, as `sums_of` leaves them
+  Buffer<Index<T>> corner;       // where the upper left pixel lies; negative when the sample lies nowhere
+  Buffer<Index<T>> right, down;  // from there to the pixel on the right and to the one below; zero at the map's edges
+  Buffer<T> shares;              // of the four pixels, sample by sample
+  Buffer<T> products;            // of the output's gradient with the pixels, as `sums_of` leaves them
   Buffer<T> grad_positions, grad_weight;
 
   Samples(const Arguments& arguments, int64_t heads, int64_t queries)
@@ -76,9 +77,21 @@ struct Samples {
         of_head(int(arguments.levels * arguments.points)),
         padded(round_up(of_head, 4)),
         count(round_up(queries * heads * padded, lanes)),
-        width(count), height(count), start(count), stride(count), positions(2 * count), origin_x(count),
-        origin_y(count), weight(count), corners(4 * count), shares(4 * count), products(4 * count),
-        grad_positions(2 * count), grad_weight(count) {
+        width(count),
+        height(count),
+        start(count),
+        stride(count),
+        positions(2 * count),
+        origin_x(count),
+        origin_y(count),
+        weight(count),
+        corner(count),
+        right(count),
+        down(count),
+        shares(4 * count),
+        products(4 * count),
+        grad_positions(2 * count),
+        grad_weight(count) {
     const int64_t token = arguments.heads * arguments.channels;
     for (int s = 0; s < count; ++s) {
       positions[2 * s] = positions[2 * s + 1] = std::numeric_limits<T>::quiet_NaN();
@@ -102,13 +115,11 @@ struct Samples {
       corner_shares(cell, edges, load(weight + s), share);
       store_by_sample<T>(shares + 4 * s, share);
 
-      const Indices<T> stride_of_level = load(stride + s), nowhere = Indices<T>{} - 1;
-      const Indices<T> upper = load(start + s) + edges.first_row * stride_of_level;
-      const Indices<T> lower = load(start + s) + edges.last_row * stride_of_level;
-      const Indices<T> left = edges.first_column * token, right = edges.last_column * token;
-      const Vector<T> places[4] = {Vector<T>(cell.inside ? upper + left : nowhere), Vector<T>(upper + right),
-                                   Vector<T>(lower + left), Vector<T>(lower + right)};
-      store_by_sample<T>(reinterpret_cast<T*>(corners + 4 * s), places);
+      const Indices<T> row = load(stride + s);
+      const Indices<T> place = load(start + s) + edges.first_row * row + edges.first_column * token;
+      store(corner + s, cell.inside ? place : Indices<T>{} - 1);
+      store(right + s, (edges.last_column - edges.first_column) * token);
+      store(down + s, (edges.last_row - edges.first_row) * row);
     }
   }
 
@@ -193,16 +204,15 @@ class Kernel {
       int sample = 0;
       for (int64_t q = first; q < first + queries; ++q)
         for (int64_t h = 0; h < task.heads; ++h, sample += samples.padded)
-          scatter(values + h * a.channels, gradients + h * a.channels, sample, output_gradient + row_of(task, q, h) * a.channels);
+          scatter(values + h * a.channels, gradients + h * a.channels, sample,
+                  output_gradient + row_of(task, q, h) * a.channels);
       samples.differentiate();
       write_gradients(task, first, queries);
     });
   }
 
  private:
-  int64_t first_number(const Task& task) const {
-    return (task.image * a.tokens * a.heads + task.head) * a.channels;
-  }
+  int64_t first_number(const Task& task) const { return (task.image * a.tokens * a.heads + task.head) * a.channels; }
 
   // Place among (B, Q, M) of a query and the h-th head of a task.
   int64_t row_of(const Task& task, int64_t query, int64_t h) const {
@@ -240,7 +250,8 @@ class Kernel {
       read_sampling(a.positions, 2 * from, samples.positions + 2 * to, 2 * length);
       read_sampling(a.scores, from, samples.weight + to, length);
       if (samples.fused && !one_run)
-        std::fill(samples.weight + to + length, samples.weight + to + samples.padded, -std::numeric_limits<T>::infinity());
+        std::fill(samples.weight + to + length, samples.weight + to + samples.padded,
+                  -std::numeric_limits<T>::infinity());
     }
   }
 
@@ -264,13 +275,12 @@ class Kernel {
   // Sum of the shares of a query's samples for one head, from `first` on.
   void gather(const V* values, int first, V* output) const {
     for (int64_t d = 0; d < a.channels; d += vectors * lanes) {
-      const Index<T>* corners = samples.corners + 4 * first;
       const T* shares = samples.shares + 4 * first;
       Vector<T> sum[vectors] = {};
-      for (int s = 0; s < samples.of_head; ++s, corners += 4, shares += 4) {
-        if (corners[0] < 0) continue;
-        const V *pixel0 = values + corners[0], *pixel1 = values + corners[1], *pixel2 = values + corners[2],
-                *pixel3 = values + corners[3];
+      for (int s = first; s < first + samples.of_head; ++s, shares += 4) {
+        if (samples.corner[s] < 0) continue;
+        const V *pixel0 = values + samples.corner[s], *pixel1 = pixel0 + samples.right[s],
+                *pixel2 = pixel0 + samples.down[s], *pixel3 = pixel2 + samples.right[s];
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) {
           const int64_t from = d + v * lanes;
@@ -287,24 +297,24 @@ class Kernel {
   void scatter(const V* values, T* gradients, int first, const V* output_gradient) {
     constexpr int together = lanes / 4;
     for (int64_t d = 0; d < a.channels; d += vectors * lanes) {
-      const Index<T>* corners = samples.corners + 4 * first;
       const T* shares = samples.shares + 4 * first;
       T* found = samples.products + 4 * first;
       Vector<T> g[vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) g[v] = numbers(output_gradient, d + v * lanes);
-      for (int s = 0; s < samples.padded; s += together, found += lanes) {
+      for (int s = first; s < first + samples.padded; s += together, found += lanes) {
         Vector<T> products[lanes];
 #pragma GCC unroll 4
-        for (int i = 0; i < together; ++i, corners += 4, shares += 4) {
-          const bool nowhere = corners[0] < 0;
+        for (int i = 0; i < together; ++i, shares += 4) {
+          const Index<T> place = samples.corner[s + i], right = samples.right[s + i], down = samples.down[s + i];
 #pragma GCC unroll 4
           for (int corner = 0; corner < 4; ++corner) {
             Vector<T>& product = products[i + corner * together];
             product = Vector<T>{};
-            if (nowhere) continue;
-            const V* pixel = values + corners[corner];
-            T* gradient = gradients + corners[corner];
+            if (place < 0) continue;
+            const int64_t pixel_place = int64_t(place) + (corner & 1 ? right : 0) + (corner & 2 ? down : 0);
+            const V* pixel = values + pixel_place;
+            T* gradient = gradients + pixel_place;
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
               const int64_t from = d + v * lanes;

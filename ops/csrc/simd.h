@@ -1,6 +1,7 @@
 // Vectors of numbers by the compiler's extension, as wide as the instruction set that this text is compiled for.
 //
-// Everything is in an unnamed namespace: the same names stand for other widths in the objects of other instruction sets.
+// Everything is in an unnamed namespace: the same names stand for other widths in the objects of other instruction
+// sets.
 #pragma once
 
 #include <type_traits>
@@ -44,8 +45,12 @@ PROLAB_INLINE void store(double* to, Vector<double> vector) { *reinterpret_cast<
 PROLAB_INLINE void store(int32_t* to, Indices<float> vector) { *reinterpret_cast<Indices<float>*>(to) = vector; }
 PROLAB_INLINE void store(int64_t* to, Indices<double> vector) { *reinterpret_cast<Indices<double>*>(to) = vector; }
 
-PROLAB_INLINE Indices<float> truncate(Vector<float> numbers) { return __builtin_convertvector(numbers, Indices<float>); }
-PROLAB_INLINE Indices<double> truncate(Vector<double> numbers) { return __builtin_convertvector(numbers, Indices<double>); }
+PROLAB_INLINE Indices<float> truncate(Vector<float> numbers) {
+  return __builtin_convertvector(numbers, Indices<float>);
+}
+PROLAB_INLINE Indices<double> truncate(Vector<double> numbers) {
+  return __builtin_convertvector(numbers, Indices<double>);
+}
 PROLAB_INLINE void number_of(Indices<float> integers, Vector<float>& numbers) {
   numbers = __builtin_convertvector(integers, Vector<float>);
 }
@@ -86,7 +91,8 @@ template <int lanes, int offset>
 struct Quads {
   constexpr int operator()(int lane) const { return lane / 4 * 2 + lane % 2 + (lane % 4 < 2 ? 0 : lanes) + offset; }
 };
-// In blocks of `2 * half` lanes: the first half of a block of `a`, then the first half of a block of `b`; and the second.
+// In blocks of `2 * half` lanes: the first half of a block of `a`, then the first half of a block of `b`; and the
+// second.
 template <int half, int lanes, int offset>
 struct Halves {
   constexpr int operator()(int lane) const { return (lane & half ? lanes + (lane & ~half) : lane) + offset; }
@@ -163,7 +169,8 @@ PROLAB_INLINE Vector<T> exp_of_negative(Vector<T> numbers) {
   constexpr bool is_double = sizeof(T) == 8;
   constexpr int mantissa = is_double ? 52 : 23, bias = is_double ? 1023 : 127, terms = is_double ? 13 : 7;
   constexpr T lowest = is_double ? T(-708) : T(-87), rounder = is_double ? T(0x1.8p52) : T(0x1.8p23f);
-  constexpr T ln2_high = is_double ? T(0x1.62e42feep-1) : T(0x1.62e4p-1), ln2_low = T(0.69314718055994530942 - ln2_high);
+  constexpr T ln2_high = is_double ? T(0x1.62e42feep-1) : T(0x1.62e4p-1),
+              ln2_low = T(0.69314718055994530942 - ln2_high);
   numbers = numbers < lowest ? lowest + Vector<T>{} : numbers;
   const Vector<T> shifted = numbers * T(1.44269504088896340736) + rounder;  // its last bits are the power of two
   const Vector<T> power = shifted - rounder;
