@@ -18,7 +18,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ops import fallback, operators  # noqa: F401  # registers the operators
+from ops import fallback, operators
 from ops.library import LIBRARIES, has_kernel, sum_type
 
 Sizes = Sequence[tuple[int, int]]
@@ -53,8 +53,7 @@ def multi_scale_deformable_attention(value: Tensor, sizes: Sizes, locations: Ten
             _warn_once(value.device.type)
         return fallback.by_embedding_bag(value, sizes, locations, weights)
     flat = [side for size in sizes for side in size]
-    output: Tensor = torch.ops.prolab.deformable_attention(value, flat, None, locations.to(dtype), weights.to(dtype))
-    return output
+    return operators.deformable_attention(value, flat, None, locations.to(dtype), weights.to(dtype))
 
 
 def multi_scale_deformable_attention_of_offsets(
@@ -87,8 +86,7 @@ def multi_scale_deformable_attention_of_offsets(
     if offsets.dtype != value.dtype or logits.dtype != value.dtype:
         offsets, logits = offsets.to(dtype), logits.to(dtype)
     flat = [side for size in sizes for side in size]
-    output: Tensor = torch.ops.prolab.deformable_attention(value, flat, reference_points.to(dtype), offsets, logits)
-    return output
+    return operators.deformable_attention(value, flat, reference_points.to(dtype), offsets, logits)
 
 
 class MSDeformAttnFunction:

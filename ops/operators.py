@@ -75,6 +75,14 @@ def _backward_shapes(
     return tuple(tensor.new_empty(tensor.shape) for tensor in (value, positions, scores))
 
 
+def deformable_attention(
+    value: Tensor, sizes: Sequence[int], reference: Tensor | None, positions: Tensor, scores: Tensor
+) -> Tensor:
+    """The operator, called: (B, Q, M * D) of value's type."""
+    output: Tensor = torch.ops.prolab.deformable_attention(value, sizes, reference, positions, scores)
+    return output
+
+
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     value, ctx.sizes, reference, positions, scores = inputs
     if reference is not None and reference.requires_grad:

@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # the library ships no types
+from threadpoolctl import threadpool_limits
 
 from tasks.cluster.phrases import Phrases
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import AgglomerativeClustering, KMeans, MiniBatchKMeans, kmeans_plusplus
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # the library ships no types
+from threadpoolctl import threadpool_limits
 
 from tasks.cluster import Algorithm
 from tasks.errors import InputError

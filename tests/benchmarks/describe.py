@@ -42,7 +42,7 @@ def ask_in_turn(classes: tuple[str, ...], url: str, path: Path) -> float:
     descriptions = {}
     for name in classes:
         words = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user_message(name)}]
-        answer = client.chat.completions.create(model="test", messages=words, temperature=0)  # type: ignore[arg-type]
+        answer = client.chat.completions.create(model="test", messages=words, temperature=0)
         text = answer.choices[0].message.content or ""
         descriptions[name] = [line[2:] for line in text.split("\n") if line.startswith("- ")]
     path.write_text(json.dumps(descriptions))

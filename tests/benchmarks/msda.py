@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -105,7 +106,7 @@ class Floor:
     def milliseconds(self, samples: int, backward: bool) -> float:
         """For so many samples of 32 channels, forward or forward and backward."""
         functions = [self._library.forward_floor, *([self._library.backward_floor] if backward else [])]
-        return sum(best_milliseconds(lambda f=function: f(ctypes.c_int64(4 * samples)), 9) for function in functions)  # type: ignore[misc]
+        return sum(best_milliseconds(partial(function, ctypes.c_int64(4 * samples)), 9) for function in functions)
 
 
 def best_milliseconds(function: Callable[[], object], repeats: int) -> float:

@@ -42,7 +42,8 @@ class AsCalled:
         leaves = [tensor.detach().requires_grad_() for tensor in inputs.tensors()]
         value, positions, scores = leaves
         output = self.forward(replace(inputs, value=value, positions=positions, scores=scores))
-        return torch.autograd.grad(output, leaves, grad_output)  # type: ignore[return-value]
+        grad_value, grad_positions, grad_scores = torch.autograd.grad(output, leaves, grad_output)
+        return grad_value, grad_positions, grad_scores
 
 
 @pytest.fixture(params=["kernel", "embedding_bag", "grid_sample"])

@@ -165,7 +165,7 @@ def test_operands_that_do_not_fit_are_refused(change: dict[str, Any], error: str
     names = ("value", "sizes", "reference", "positions", "scores")
     given = dict(zip(names, operands(make_inputs(PYRAMID, fused=True), torch.float32), strict=True))
     for name, new in change.items():
-        given[name] = new if isinstance(new, list) else given[name].detach().to(new)  # type: ignore[union-attr]
+        given[name] = new if isinstance(new, list) else given[name].detach().to(new)
     with pytest.raises(RuntimeError, match=error):
         torch.ops.prolab.deformable_attention(*given.values())
 
