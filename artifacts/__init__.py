@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from artifacts.kind import Kind
     from artifacts.lineage import Lineage
     from artifacts.manifest import Manifest
+    from artifacts.pointers import check_tag_name
     from artifacts.recipe import Recipe
     from artifacts.store import Built, Store
 
@@ -66,6 +67,7 @@ __all__ = [
     "Store",
     "StoreError",
     "ValidationError",
+    "check_tag_name",
     "code_fingerprint",
 ]
 
@@ -89,6 +91,7 @@ _MODULES = {
     "Store": "store",
     "StoreError": "errors",
     "ValidationError": "errors",
+    "check_tag_name": "pointers",
     "code_fingerprint": "fingerprint",
 }
 

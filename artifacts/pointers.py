@@ -69,17 +69,26 @@ def tags(layout: Layout) -> dict[str, str]:
     return {f"{file.parent.name}:{file.name}": file.read_text().strip() for file in files}
 
 
-def set_tag(layout: Layout, manifest: Manifest, name: str) -> None:
-    """Let the tag name this version.
+def check_tag_name(name: str) -> None:
+    """Refuse what is no good for a tag.
 
     Raises:
-        StoreError: the name is no good for a tag.
+        StoreError: saying what is.
     """
     if not _TAG.fullmatch(name) or _VERSION.fullmatch(name) or name == LATEST:
         raise StoreError(
             f"{name!r} is no name for a tag: expected letters, digits, '_', '.' and '-' with a letter first, "
             f"neither {LATEST!r} nor anything that reads as the start of a version"
         )
+
+
+def set_tag(layout: Layout, manifest: Manifest, name: str) -> None:
+    """Let the tag name this version.
+
+    Raises:
+        StoreError: the name is no good for a tag.
+    """
+    check_tag_name(name)
     _point(layout, layout.tags / manifest.kind / name, manifest.version)
 
 

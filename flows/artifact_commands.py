@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from artifacts import Artifact, Lineage, Store
+from artifacts import Artifact, Lineage, Store, check_tag_name
 from flows.output import format_bytes, format_seconds, print_table
 from tasks.errors import InputError
 
@@ -20,6 +20,25 @@ app = typer.Typer(help="Look at the artifacts in the store.", no_args_is_help=Tr
 StoreOption = Annotated[Path, typer.Option("--store", envvar="PROLAB_STORE", help="The store's folder.")]
 Reference = Annotated[
     str, typer.Argument(help="KIND, KIND:TAG or KIND:VERSION; the version's first digits are enough.")
+]
+
+
+def _good_for_a_tag(name: str | None) -> str | None:
+    """Refuses a name for a tag before the work is done that it would name."""
+    if name is not None:
+        check_tag_name(name)
+    return name
+
+
+TagOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tag",
+        metavar="NAME",
+        callback=_good_for_a_tag,
+        help="Name the version: NAME then means it, in other commands and in --pin.",
+        show_default=False,
+    ),
 ]
 
 
@@ -122,7 +141,7 @@ def gc(
 @app.command()
 def tag(
     reference: Reference,
-    name: Annotated[str, typer.Argument(help="For instance production.")],
+    name: Annotated[str, typer.Argument(callback=_good_for_a_tag, help="For instance production.")],
     store: StoreOption = Path("store"),
 ) -> None:
     """Name a version, so that KIND:NAME means it and `gc` keeps it."""

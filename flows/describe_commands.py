@@ -22,20 +22,24 @@ def estimate(
 ) -> None:
     """Say how many questions the language model would be asked about the classes, and what that costs; asks nothing."""
     from flows.experiment import load_experiment
-    from tasks.describe import STAGE
+    from tasks.describe import STAGE, DescribeParams
     from tasks.describe.budget import Usage
     from tasks.describe.estimate import estimate as estimate_describe
 
-    params = load_experiment(experiment, overrides or ()).describe
-    figures = estimate_describe(params, Store(store).cache(STAGE.name))
+    cache = Store(store).cache(STAGE.name)
+    estimates = {
+        step.name: estimate_describe(step.params, cache)
+        for step in load_experiment(experiment, overrides or ()).steps()
+        if isinstance(step.params, DescribeParams)
+    }
 
-    def row(name: str, usage: Usage) -> tuple[str, ...]:
-        cost = figures.cost(usage)
+    def row(name: str, usage: Usage, cost: float | None) -> tuple[str, ...]:
         tokens = (f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
         return (name, f"{usage.requests:,}", *tokens, "-" if cost is None else f"{cost:.4g}")
 
-    print(f"{figures.questions} questions, {figures.kept} of them answered in the cache")
-    print_table(
-        ("to ask", "requests", "prompt tokens", "answer tokens", "cost"),
-        [row("likely", figures.likely), row("at most", figures.most)],
-    )
+    for step, figures in estimates.items():
+        print(f"{step}: {figures.questions} questions, {figures.kept} of them answered in the cache")
+        print_table(
+            ("to ask", "requests", "prompt tokens", "answer tokens", "cost"),
+            [row("likely", figures.likely, figures.likely_cost), row("at most", figures.most, figures.most_cost)],
+        )

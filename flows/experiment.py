@@ -1,4 +1,7 @@
-"""An experiment: one YAML file that says how each stage of the pipeline runs."""
+"""An experiment: one YAML file that says how each stage of the pipeline runs.
+
+A joint experiment names others, of a data set each, and trains one network on all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.sequence import Step
+from flows.sequence import Step, chain
 from flows.settings import Settings, read_settings
 from flows.validation import validate_settings
 from prolab_model.config_file import ConfigError
 from prolab_model.dataset_config import read_dataset_config
 from tasks.cluster import STAGE as CLUSTER
 from tasks.cluster import ClusterParams
+from tasks.cluster import joint_stage as joint_cluster_stage
 from tasks.describe import STAGE as DESCRIBE
 from tasks.describe import DescribeParams
 from tasks.embed import STAGE as EMBED
@@ -28,6 +32,7 @@ from tasks.index import IndexParams
 from tasks.stage import Stage
 from tasks.train import STAGE as TRAIN
 from tasks.train import TrainParams, read_recipe
+from tasks.train import joint_stage as joint_train_stage
 
 log = logging.getLogger(__name__)
 
@@ -57,27 +62,95 @@ class Experiment(BaseModel):
 
     def steps(self) -> list[Step]:
         """The stages in the order in which they run."""
-        return [Step(stage, getattr(self, section)) for section, stage in self.stages.items()]
+        return chain((stage, getattr(self, section)) for section, stage in self.stages.items())
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+class JointExperiment(BaseModel):
+    """Data sets that share their properties and one network; each is described, embedded and measured on its own.
+
+    Attributes:
+        name: of the experiment.
+        join: the experiment of each data set, by the name that stands before its stages: `camvid.describe`. Its
+            sections `dataset`, `describe`, `embed` and `evaluate` count, and `train.base_size`.
+        cluster: how the descriptions of all data sets are clustered.
+        train: how the network is trained on all data sets.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    join: Mapping[str, Experiment]
+    cluster: ClusterParams
+    train: TrainParams
+
+    def steps(self) -> list[Step]:
+        """The stages in the order in which they run; data sets of the same classes are described once."""
+        described: dict[tuple[str, ...], str] = {}
+        for name, member in self.join.items():
+            described.setdefault(member.describe.classes, name)
+        steps: list[Step] = []
+        for name, member in self.join.items():
+            steps.append(Step(f"{name}.index", INDEX, member.dataset, {}))
+            if name in described.values():
+                steps.append(Step(f"{name}.describe", DESCRIBE, member.describe, {}))
+                steps.append(Step(f"{name}.embed", EMBED, member.embed, {"descriptions": f"{name}.describe"}))
+        embeddings = {name: f"{name}.embed" for name in described.values()}
+        datasets = {name: f"{name}.index" for name in self.join}
+        steps.append(Step("cluster", joint_cluster_stage(list(embeddings)), self.cluster, embeddings))
+        inputs = {**datasets, "label_space": "cluster"}
+        steps.append(Step("train", joint_train_stage(list(datasets)), self.train, inputs))
+        for name, member in self.join.items():
+            inputs = {"checkpoint": "train", "dataset": datasets[name]}
+            steps.append(Step(f"{name}.evaluate", EVALUATE, member.evaluate, inputs))
+        return steps
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment | JointExperiment:
     """Read an experiment's file and what it inherits from, and lay overrides (`train.max_iters=200`) on top.
 
     Where nothing else is said, `describe.classes` are the data set's classes, and `train` is the recipe in the
-    network's config.
+    network's config. In a joint experiment `camvid.describe.attempts=5` overrides a key of the data set's experiment.
 
     Raises:
         InputError: naming the file, the key, the value and what is accepted.
     """
+    settings = read_settings(path)
+    join = settings.values.get("join")
+    experiment = _load_single(path, overrides) if join is None else _load_joint(path, overrides, join)
+    log.info("experiment %s of %s", experiment.name, path)
+    return experiment
+
+
+def _load_single(path: Path, overrides: Sequence[str]) -> Experiment:
     settings = read_settings(path, overrides)
     for section in Experiment.stages:
         if settings.values.get(section) is None:
             settings.values[section] = {}
     _fill_in_classes(settings)
     _fill_in_recipe(settings)
-    experiment = validate_settings(settings, Experiment, source=str(path))
-    log.info("experiment %s of %s", experiment.name, path)
-    return experiment
+    return validate_settings(settings, Experiment, source=str(path))
+
+
+def _load_joint(path: Path, overrides: Sequence[str], join: object) -> JointExperiment:
+    if not isinstance(join, dict) or len(join) < 2 or not all(isinstance(file, str) for file in join.values()):
+        raise InputError(f"{path}: join: expected two names or more, each with the file of an experiment; got {join!r}")
+    if taken := sorted(set(join) & {*Experiment.model_fields, *JointExperiment.model_fields}):
+        raise InputError(f"{path}: join: {', '.join(taken)}: a section of experiments; name the data set otherwise")
+    members, own = {}, list(overrides)
+    for name, file in join.items():
+        prefix = f"{name}."
+        its = [override for override in own if override.startswith(prefix)]
+        own = [override for override in own if override not in its]
+        members[name] = _load_single(Path(file), [override.removeprefix(prefix) for override in its])
+    settings = read_settings(path, own)
+    for section in ("cluster", "train"):
+        settings.values.setdefault(section, {})
+    settings.values["join"] = members
+    # What size photos are best seen at is a matter of their data set; the rest of the recipe is the joint network's.
+    sizes = {name: member.train.base_size for name, member in members.items()}
+    settings.fill_in("train", {"base_sizes": sizes}, origin=str(path))
+    _fill_in_recipe(settings)
+    return validate_settings(settings, JointExperiment, source=str(path))
 
 
 def _fill_in_classes(settings: Settings) -> None:

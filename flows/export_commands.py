@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,10 @@ def export(
         ),
     ],
     file: Annotated[Path, typer.Argument(help="The file to write, FILE.onnx.", metavar="FILE", show_default=False)],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Whose classes, in a checkpoint that knows several data sets.", show_default=False),
+    ] = None,
     store: StoreOption = Path("store"),
 ) -> None:
     """Write a checkpoint as an ONNX file, from photos of any size to labels, and compare it with PyTorch."""
@@ -35,10 +40,11 @@ def export(
 
     import torch
 
-    from prolab_model.checkpoint import load_model
+    from prolab_model.checkpoint import load_model, read_card
     from prolab_model.export import export_onnx, measure_difference
 
-    segmentor, card = load_model(artifact.path)
+    _require_one_dataset(artifact.reference, list(read_card(artifact.path).datasets), dataset)
+    segmentor, card = load_model(artifact.path, dataset)
     try:
         export_onnx(segmentor, file, card.classes, card.properties)
         noise = 255 * torch.rand(_TRIAL, generator=torch.Generator().manual_seed(0))
@@ -61,3 +67,11 @@ def export(
     }
     print_table(("what", "value"), list(rows.items()))
     print(f'use it: onnxruntime.InferenceSession("{file}").run(["labels"], {{"images": images}})')
+
+
+def _require_one_dataset(checkpoint: str, known: Sequence[str], dataset: str | None) -> None:
+    if known and dataset not in known:
+        given = "" if dataset is None else f", got {dataset!r}"
+        raise InputError(f"{checkpoint}: --dataset: expected one of {', '.join(known)}{given}")
+    if dataset is not None and not known:
+        raise InputError(f"{checkpoint}: --dataset {dataset}: the checkpoint is of a single data set")

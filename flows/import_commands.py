@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from artifacts import Store
-from flows.artifact_commands import StoreOption
+from flows.artifact_commands import StoreOption, TagOption
 from flows.output import format_seconds, make_progress, print_table, show_log
 from tasks.errors import InputError
 
@@ -33,7 +33,7 @@ def checkpoint(
     properties: Annotated[
         Path | None, typer.Option(help="JSON of property names and their members; without it they go by their classes.")
     ] = None,
-    tag: Annotated[str | None, typer.Option(help="Name the version, so that checkpoint:NAME means it.")] = None,
+    tag: TagOption = None,
     store: StoreOption = Path("store"),
 ) -> None:
     """Make a checkpoint of a released model: weights, bank of properties and configs become one."""
@@ -74,15 +74,26 @@ def labels(
     encoder: Annotated[
         str, typer.Option(help="The sentence encoder that the properties were made with.")
     ] = "BAAI/bge-base-en-v1.5",
-    pooling: Annotated[Literal["mean", "cls"], typer.Option(help="And how it pooled; mean is the paper's.")] = "mean",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="How it was used, where that is not the paper's way; the keys are those of an experiment's section "
+            "embed: embed.pooling=cls, embed.template='a {category}, which has {text}', embed.lower_case=false, "
+            "embed.normalize=false, embed.precision=bfloat16. And where it runs now: embed.device=cpu.",
+            show_default=False,
+        ),
+    ] = None,
     dataset: Annotated[
         Path | None,
         typer.Option(help="The data set's config: its classes in their order; without it they are in the file's."),
     ] = None,
-    tag: Annotated[str | None, typer.Option(help="Name the version, so that label_space:NAME means it.")] = None,
+    tag: TagOption = None,
     store: StoreOption = Path("store"),
 ) -> None:
     """Make a label space of released properties or of a bank; a centre is the mean of its members, or the bank's."""
+    from flows.import_settings import read_embed_params
     from flows.labels_commands import print_made
     from prolab_model.config_file import ConfigError
     from prolab_model.dataset_config import read_dataset_config
@@ -91,6 +102,7 @@ def labels(
     from tasks.import_labels import DESCRIPTIONS_STAGE, STAGE, ImportDescriptionsParams, ImportLabelsParams
 
     show_log()
+    params = read_embed_params(encoder, overrides or ())
     try:
         classes = None if dataset is None else read_dataset_config(dataset).classes
     except ConfigError as error:
@@ -99,7 +111,6 @@ def labels(
     described = run_stage(
         DESCRIPTIONS_STAGE, ImportDescriptionsParams(file=file, classes=classes), {}, opened, progress
     )
-    params = embed.EmbedParams(encoder=encoder, pooling=pooling)
     embeddings = run_stage(embed.STAGE, params, {"descriptions": described.artifact}, opened, progress)
     inputs = {"embeddings": embeddings.artifact}
     result = run_stage(STAGE, ImportLabelsParams(file=file), inputs, opened, progress)

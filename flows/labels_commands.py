@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from artifacts import Artifact, Store
-from flows.artifact_commands import StoreOption, open_store, resolve
+from flows.artifact_commands import StoreOption, TagOption, open_store, resolve
 from flows.output import make_progress, print_table, show_log
 from tasks.errors import InputError
 
@@ -133,9 +133,7 @@ def extend(
         typer.Option(help="Where the label space's encoder lies now, if it was moved.", show_default=False),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the encoder runs.")] = "auto",
-    tag: Annotated[
-        str | None, typer.Option(help="Name the version, so that label_space:NAME means it.", show_default=False)
-    ] = None,
+    tag: TagOption = None,
     store: StoreOption = Path("store"),
 ) -> None:
     """Put described classes into a label space whose properties stay as they are: no network is trained anew."""
@@ -161,45 +159,6 @@ def extend(
     stage = extend_stage(len(sources))
     result = run_stage(stage, ExtendParams(radius=radius, dataset=dataset), inputs, opened, progress)
     _print_coverage(result.artifact)
-    print_made(opened, result.artifact, result.hit, tag)
-
-
-@app.command()
-def join(
-    embeddings: Annotated[
-        list[str],
-        typer.Argument(
-            help="Data sets with their embeddings: NAME=VERSION, the version or tag of embeddings.",
-            metavar="NAME=EMBEDDINGS...",
-            show_default=False,
-        ),
-    ],
-    properties: Annotated[int, typer.Option(help="Number of properties.", min=2, show_default=False)],
-    algorithm: Annotated[
-        Literal["kmeans", "mini_batch_kmeans", "spherical_kmeans", "agglomerative"],
-        typer.Option(help="How the descriptions are clustered."),
-    ] = "kmeans",
-    seed: Annotated[int, typer.Option(help="Seed of the clustering.", min=0)] = 0,
-    tag: Annotated[
-        str | None, typer.Option(help="Name the version, so that label_space:NAME means it.", show_default=False)
-    ] = None,
-    store: StoreOption = Path("store"),
-) -> None:
-    """Cluster several data sets into shared properties, with a class matrix for each; the order of the sets counts."""
-    opened = open_store(store)
-    inputs: dict[str, Artifact] = {}
-    for item in embeddings:
-        name, equals, reference = item.partition("=")
-        if not (name and equals and reference) or name in inputs:
-            raise InputError(f"{item}: expected NAME=VERSION with a name for each data set, such as ade20k=3fa9")
-        inputs[name] = resolve(opened, "embeddings", reference)
-
-    from tasks.cluster import ClusterParams, joint_stage
-    from tasks.execution import run_stage
-
-    show_log()
-    params = ClusterParams(properties=properties, algorithm=algorithm, seed=seed)
-    result = run_stage(joint_stage(list(inputs)), params, inputs, opened, make_progress())
     print_made(opened, result.artifact, result.hit, tag)
 
 

@@ -54,7 +54,7 @@ class _TaskRunner:
 
     def __call__(self, step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
         after = [self._states[artifact.reference] for artifact in inputs.values() if artifact.reference in self._states]
-        state = run_stage_as_task(step.stage, step.params, inputs, self._store, self._progress, force, after)
+        state = run_stage_as_task(step.name, step.stage, step.params, inputs, self._store, self._progress, force, after)
         result = state.result()
         self._states[result.artifact.reference] = state
         return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -16,10 +16,29 @@ from tasks.stage import Stage, StageParams
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with its parameters."""
+    """A stage with its parameters, and the steps whose outputs it reads.
 
+    Attributes:
+        name: what users call it: the stage's name, with the data set's before it where there are several.
+        stage: the stage.
+        params: its parameters.
+        inputs: name of a step before this one for each of the stage's inputs.
+    """
+
+    name: str
     stage: Stage
     params: StageParams
+    inputs: Mapping[str, str]
+
+
+def chain(stages: Iterable[tuple[Stage, StageParams]]) -> list[Step]:
+    """Steps with the names of their stages; each input is the output of the one stage before that makes its kind."""
+    steps: list[Step] = []
+    for stage, params in stages:
+        makers = {step.stage.output.name: step.name for step in steps}
+        inputs = {name: makers[kind.name] for name, kind in stage.inputs.items()}
+        steps.append(Step(stage.name, stage, params, inputs))
+    return steps
 
 
 Run = Callable[[Step, Mapping[str, Artifact], bool], StageResult]
@@ -87,7 +106,7 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
     """
     artifacts: dict[str, Artifact] = {}
     for step, mode in _select(steps, selection):
-        name = step.stage.name
+        name = step.name
         if mode is _Mode.PIN:
             outcome = Outcome(name, "Pinned", _pinned(step, selection, store))
         elif mode is _Mode.REUSE:
@@ -96,7 +115,7 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
             result = run(step, _inputs(step, artifacts), name in selection.force)
             state: Literal["Built", "Cached"] = "Cached" if result.hit else "Built"
             outcome = Outcome(name, state, result.artifact, result.seconds, result.peak_memory_bytes)
-        artifacts[step.stage.output.name] = outcome.artifact
+        artifacts[name] = outcome.artifact
         yield outcome
 
 
@@ -109,17 +128,16 @@ def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> 
     """
     forecasts: list[Forecast] = []
     artifacts: dict[str, Artifact] = {}
-    makers = _makers(steps)
     for step, mode in _select(steps, selection):
-        waits_for = [makers[kind.name] for kind in step.stage.inputs.values() if kind.name not in artifacts]
+        waits_for = [name for name in step.inputs.values() if name not in artifacts]
         if mode is _Mode.PIN:
-            forecast = Forecast(step.stage.name, "Pinned", _pinned(step, selection, store))
+            forecast = Forecast(step.name, "Pinned", _pinned(step, selection, store))
         elif waits_for:
-            forecast = Forecast(step.stage.name, "Waits", reasons=(f"waits for {', '.join(waits_for)}",))
+            forecast = Forecast(step.name, "Waits", reasons=(f"waits for {', '.join(waits_for)}",))
         else:
             forecast = _forecast(step, mode, selection, artifacts, store)
         if forecast.artifact:
-            artifacts[step.stage.output.name] = forecast.artifact
+            artifacts[step.name] = forecast.artifact
         forecasts.append(forecast)
     return forecasts
 
@@ -128,33 +146,31 @@ def _forecast(
     step: Step, mode: _Mode, selection: Selection, artifacts: Mapping[str, Artifact], store: Store
 ) -> Forecast:
     """Forecast a stage whose inputs exist."""
-    stage = step.stage
-    if stage.name in selection.force:
-        return Forecast(stage.name, "Runs", reasons=("forced",))
-    explanation = store.explain(plan_stage(stage, step.params, _inputs(step, artifacts), store))
+    if step.name in selection.force:
+        return Forecast(step.name, "Runs", reasons=("forced",))
+    explanation = store.explain(plan_stage(step.stage, step.params, _inputs(step, artifacts), store))
     if explanation.hit:
-        return Forecast(stage.name, "Cached", store.resolve(f"{stage.output.name}:{explanation.version}"))
+        return Forecast(step.name, "Cached", store.resolve(f"{step.stage.output.name}:{explanation.version}"))
     if mode is _Mode.REUSE:
-        return Forecast(stage.name, "Missing", reasons=(_missing(step, selection),))
-    return Forecast(stage.name, "Runs", reasons=explanation.reasons)
+        return Forecast(step.name, "Missing", reasons=(_missing(step, selection),))
+    return Forecast(step.name, "Runs", reasons=explanation.reasons)
 
 
 def _select(steps: Sequence[Step], selection: Selection) -> list[tuple[Step, _Mode]]:
     """The stages that take part, and how: what only pinned stages would read takes no part."""
     _check(steps, selection)
-    names = [step.stage.name for step in steps]
-    makers = _makers(steps)
-    read = {makers[kind.name] for step in steps for kind in step.stage.inputs.values()}
+    names = [step.name for step in steps]
+    read = {name for step in steps for name in step.inputs.values()}
     wanted = {selection.only} if selection.only else set(names) - read
     modes: list[tuple[Step, _Mode]] = []
     for step in reversed(steps):
-        name = step.stage.name
+        name = step.name
         if name not in wanted:
             continue
         if name in selection.pins:
             modes.append((step, _Mode.PIN))
             continue
-        wanted |= {makers[kind.name] for kind in step.stage.inputs.values()}
+        wanted |= set(step.inputs.values())
         before_first = selection.first is not None and names.index(name) < names.index(selection.first)
         reuse = before_first or (selection.only is not None and name != selection.only)
         modes.append((step, _Mode.REUSE if reuse else _Mode.BUILD))
@@ -164,7 +180,7 @@ def _select(steps: Sequence[Step], selection: Selection) -> list[tuple[Step, _Mo
 
 
 def _check(steps: Sequence[Step], selection: Selection) -> None:
-    names = [step.stage.name for step in steps]
+    names = [step.name for step in steps]
     named = {
         "--from": [selection.first],
         "--only": [selection.only],
@@ -180,7 +196,7 @@ def _check(steps: Sequence[Step], selection: Selection) -> None:
 
 
 def _check_use(selection: Selection, modes: Sequence[tuple[Step, _Mode]]) -> None:
-    used = {mode: [step.stage.name for step, other in modes if other is mode] for mode in _Mode}
+    used = {mode: [step.name for step, other in modes if other is mode] for mode in _Mode}
     for name in sorted(selection.force - set(used[_Mode.BUILD])):
         running = ", ".join(used[_Mode.BUILD]) or "no stage"
         raise InputError(f"--force {name}: the other options leave this stage out; they let {running} run")
@@ -188,32 +204,27 @@ def _check_use(selection: Selection, modes: Sequence[tuple[Step, _Mode]]) -> Non
         raise InputError(f"--pin {name}={selection.pins[name]}: the other options leave no stage that reads it")
 
 
-def _makers(steps: Sequence[Step]) -> dict[str, str]:
-    """Name of the stage that makes each kind."""
-    return {step.stage.output.name: step.stage.name for step in steps}
-
-
 def _inputs(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """The stage's inputs out of the artifacts so far, which are by kind."""
-    return {name: artifacts[kind.name] for name, kind in step.stage.inputs.items()}
+    """The stage's inputs out of the artifacts so far, which are by step."""
+    return {name: artifacts[maker] for name, maker in step.inputs.items()}
 
 
 def _pinned(step: Step, selection: Selection, store: Store) -> Artifact:
-    stage = step.stage
+    version = selection.pins[step.name]
     try:
-        return store.resolve(f"{stage.output.name}:{selection.pins[stage.name]}")
+        return store.resolve(f"{step.stage.output.name}:{version}")
     except NotFoundError as error:
-        raise NotFoundError(f"--pin {stage.name}={selection.pins[stage.name]}: {error}") from error
+        raise NotFoundError(f"--pin {step.name}={version}: {error}") from error
 
 
 def _reused(step: Step, selection: Selection, artifacts: Mapping[str, Artifact], store: Store) -> Artifact:
     artifact = store.find(plan_stage(step.stage, step.params, _inputs(step, artifacts), store))
     if artifact is None:
-        way_out = f"leave the option out, or run --only {step.stage.name} first"
+        way_out = f"leave the option out, or run --only {step.name} first"
         raise InputError(f"{_missing(step, selection)}: {way_out}")
     return artifact
 
 
 def _missing(step: Step, selection: Selection) -> str:
     option = f"--only {selection.only}" if selection.only else f"--from {selection.first}"
-    return f"{option} needs the {step.stage.output.name} of stage {step.stage.name}, which the store does not have"
+    return f"{option} needs the {step.stage.output.name} of stage {step.name}, which the store does not have"

@@ -38,6 +38,15 @@ class Settings:
         """Lay one more layer on top."""
         self._merge(self.values, layer, (), origin)
 
+    def override(self, overrides: Sequence[str]) -> None:
+        """Lay overrides such as `train.max_iters=200` on top; paths in them are relative to the working directory.
+
+        Raises:
+            InputError: one of them is not KEY=VALUE.
+        """
+        for override in overrides:
+            self.lay(_parse_override(override), origin=f"--set {override}")
+
     def fill_in(self, section: str, values: Mapping[str, Any], origin: str) -> None:
         """Set what nothing is said of in a section, which is a mapping, yet."""
         for name, value in values.items():
@@ -75,8 +84,7 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """
     settings = Settings()
     _lay_file(settings, _absolute_path(path, Path.cwd()), inheriting=())
-    for override in overrides:
-        settings.lay(_parse_override(override), origin=f"--set {override}")
+    settings.override(overrides)
     return settings
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,19 @@ from torch.utils.data import Dataset
 
 from prolab_model.dataset_config import training_labels
 from prolab_model.image_files import ImageFileError, decode_label
-from prolab_model.openmmlab import PIPELINES, Compose, RandomCrop
+from prolab_model.openmmlab import PIPELINES, Compose, RandomCrop, Resize
 
 IMAGE_MEAN = (123.675, 116.28, 103.53)
 IMAGE_STD = (58.395, 57.12, 57.375)
 """ImageNet's mean and standard deviation, RGB, 0 to 255."""
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How the values in label files become class ids (see `training_labels`)."""
+
+    ignore_index: int
+    reduce_zero_label: bool
 
 
 @dataclass(frozen=True)
@@ -33,19 +41,17 @@ class Sample:
         image: the photo's file.
         label: its label map's file.
         classes: ids of the classes that occur in it.
+        rules: how its label file is read.
+        base_size: (long, short) sides that it is fitted into where its factor is 1; its own size if not given.
+        first_class: what is added to its class ids where a network learns the classes of several data sets.
     """
 
     image: Path
     label: Path
     classes: frozenset[int]
-
-
-@dataclass(frozen=True)
-class LabelRules:
-    """How the values in label files become class ids (see `training_labels`)."""
-
-    ignore_index: int
-    reduce_zero_label: bool
+    rules: LabelRules
+    base_size: tuple[int, int] | None = None
+    first_class: int = 0
 
 
 def read_labels(path: Path, rules: LabelRules) -> npt.NDArray[np.uint8]:
@@ -63,16 +69,29 @@ def read_labels(path: Path, rules: LabelRules) -> npt.NDArray[np.uint8]:
 
 @PIPELINES.register_module()
 class LoadTrainingLabels:
-    """Pipeline step: reads `results["label"]` and applies the data set's label rules."""
-
-    def __init__(self, ignore_index: int, reduce_zero_label: bool) -> None:
-        self.rules = LabelRules(ignore_index, reduce_zero_label)
+    """Pipeline step: reads `results["label"]` by its data set's rules, `results["rules"]`."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds `gt_semantic_seg`."""
-        results["gt_semantic_seg"] = read_labels(results["label"], self.rules)
+        results["gt_semantic_seg"] = read_labels(results["label"], results["rules"])
         results["seg_fields"].append("gt_semantic_seg")
         return results
+
+
+@PIPELINES.register_module()
+class ScaleBaseSize(Resize):
+    """Pipeline step: a random factor on the photo's base size, `results["base_size"]`, or on its own where it has none.
+
+    Args:
+        scale_range: smallest and largest factor.
+    """
+
+    def __init__(self, scale_range: tuple[float, float]) -> None:
+        super().__init__(ratio_range=scale_range)
+
+    def _random_scale(self, results: dict[str, Any]) -> None:
+        base = results["base_size"] or results["img"].shape[1::-1]
+        results["scale"], results["scale_idx"] = self.random_sample_ratio(base, self.ratio_range)
 
 
 @PIPELINES.register_module()
@@ -109,7 +128,7 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
     """Augmented crops, numbered from 0; crop i is a function of the seed and i.
 
     Args:
-        samples: the training photos.
+        samples: the training photos, of one data set or several.
         length: number of crops in the whole run.
         seed: decides everything that is random.
         pipeline: mmsegmentation's transforms.
@@ -132,7 +151,7 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
         self.samples_of_class: dict[int, list[int]] = {}
         for number, sample in enumerate(self.samples):
             for class_id in sample.classes:
-                self.samples_of_class.setdefault(class_id, []).append(number)
+                self.samples_of_class.setdefault(sample.first_class + class_id, []).append(number)
 
     def __len__(self) -> int:
         return self.length
@@ -150,6 +169,9 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
             "img_info": {"filename": str(sample.image)},
             "img_prefix": None,
             "label": sample.label,
+            "rules": sample.rules,
+            "base_size": sample.base_size,
+            "first_class": sample.first_class,
             "seg_fields": [],
             "wanted_class": wanted_class,
         }
@@ -157,39 +179,33 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
         return transformed
 
     def _choose(self, index: int, generator: np.random.Generator) -> tuple[int, int]:
-        """Sample number, and the class to crop around or -1."""
+        """Sample number, and the class to crop around, by its id in the sample's data set, or -1."""
         if generator.random() < self.class_balanced:
             class_id = sorted(self.samples_of_class)[generator.integers(len(self.samples_of_class))]
             candidates = self.samples_of_class[class_id]
-            return candidates[generator.integers(len(candidates))], class_id
+            number = candidates[generator.integers(len(candidates))]
+            return number, class_id - self.samples[number].first_class
         epoch, position = divmod(index, len(self.samples))
         order = np.random.default_rng((self.seed, -1 % 2**32, epoch)).permutation(len(self.samples))
         return int(order[position]), -1
 
 
-def training_pipeline(
-    crop_size: tuple[int, int],
-    scale_range: tuple[float, float],
-    rules: LabelRules,
-    base_size: tuple[int, int] | None = None,
-) -> list[dict[str, Any]]:
+def training_pipeline(crop_size: tuple[int, int], scale_range: tuple[float, float]) -> list[dict[str, Any]]:
     """The usual augmentation (spec 3.2): scale, crop, flip, photometric distortion.
 
     Args:
         crop_size: (height, width).
         scale_range: smallest and largest factor on the base size.
-        rules: of the label files.
-        base_size: (long, short) sides that the photo is fitted into where the factor is 1; its own size if not given.
     """
     return [
         {"type": "LoadImageFromFile"},
-        {"type": "LoadTrainingLabels", **asdict(rules)},
-        {"type": "Resize", "img_scale": base_size, "ratio_range": scale_range},
+        {"type": "LoadTrainingLabels"},
+        {"type": "ScaleBaseSize", "scale_range": scale_range},
         {"type": "ClassCrop", "crop_size": crop_size, "cat_max_ratio": 0.75},
         {"type": "RandomFlip", "prob": 0.5},
         {"type": "PhotoMetricDistortion"},
         {"type": "Normalize", "mean": IMAGE_MEAN, "std": IMAGE_STD, "to_rgb": True},
         {"type": "Pad", "size": crop_size, "pad_val": 0, "seg_pad_val": 255},
         {"type": "DefaultFormatBundle"},
-        {"type": "Collect", "keys": ["img", "gt_semantic_seg"], "meta_keys": ["filename"]},
+        {"type": "Collect", "keys": ["img", "gt_semantic_seg"], "meta_keys": ["filename", "first_class"]},
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -67,8 +68,8 @@ class LabelSpace(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predict(self, similarities: Tensor) -> Tensor:
-        """Class ids (P,) of pixels with similarities (P, K)."""
+    def predict(self, similarities: Tensor, labels: Tensor) -> Tensor:
+        """Class ids (P,) of pixels with similarities (P, K), among the classes of their labels' (P,) data sets."""
 
     def loss(
         self,
@@ -78,6 +79,7 @@ class LabelSpace(nn.Module, ABC):
         class_weights: Tensor,
         count_ignored: bool = False,
         measure_accuracy: bool = True,
+        first_classes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Mean loss of the labelled pixels at the labels' size.
 
@@ -91,13 +93,15 @@ class LabelSpace(nn.Module, ABC):
             class_weights: (N,), how much a pixel of each class counts.
             count_ignored: let `IGNORED` pixels count like others, as the original does.
             measure_accuracy: predict every pixel; otherwise the accuracy is 0.
+            first_classes: (B,), the id that each image's labels call 0, where images are of several data sets.
 
         Returns:
             The loss, and the share of the counted pixels whose class is right; both scalars.
         """
         similarities, lengths = self._before_upsampling(features, classifier, labels)
         without_label = len(class_weights)
-        labels = torch.where(labels == IGNORED, without_label, labels)
+        own_ids = labels if first_classes is None else labels + first_classes[:, None, None]
+        labels = torch.where(labels == IGNORED, without_label, own_ids)
         weights = F.pad(class_weights, (0, 1), value=float(count_ignored))
         predict = self.predict if measure_accuracy else None
         total, right = sum_over_pixels(self.pixel_losses, predict, similarities, lengths, labels, weights)
@@ -124,7 +128,11 @@ class PropertyLabelSpace(LabelSpace):
         sigmoid: squash the similarities into properties; without it they are the properties.
         loss: "cosine" of a pixel's properties and its class's, or binary cross-entropy ("bce") for each property.
         contrast: weight of a cross-entropy over the class scores beside that loss.
+        groups: numbers of classes that compete, N in sum, where the classes are those of several data sets: which of
+            two data sets' roads a pixel shows is no question. All compete if not given.
     """
+
+    group: Tensor  # (N + 1,), number of each class's group; the last one's, which stands for "no label", is -1
 
     def __init__(
         self,
@@ -136,8 +144,11 @@ class PropertyLabelSpace(LabelSpace):
         sigmoid: bool = True,
         loss: Literal["cosine", "bce"] = "cosine",
         contrast: float = 0.0,
+        groups: Sequence[int] = (),
     ) -> None:
         super().__init__(properties, classes, width)
+        if groups and (sum(groups) != classes or min(groups) < 1):
+            raise ValueError(f"label_space.groups: expected numbers of classes, {classes} in sum; got {list(groups)}")
         if loss not in ("cosine", "bce"):
             raise ValueError(f"label_space.loss: expected 'cosine' or 'bce', got {loss!r}")
         if loss == "bce" and not sigmoid:
@@ -147,6 +158,9 @@ class PropertyLabelSpace(LabelSpace):
         self.sigmoid = sigmoid
         self.pixel_loss = loss
         self.contrast = contrast
+        self.groups = len(groups)
+        group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups, dtype=torch.int64))
+        self.register_buffer("group", F.pad(group, (0, 1), value=-1), persistent=False)
 
     def assign(self, centres: Tensor, class_matrix: Tensor) -> None:
         """Take over centres (K, D), which are normalised, and class matrix (N, K).
@@ -199,15 +213,23 @@ class PropertyLabelSpace(LabelSpace):
             own_rows = F.normalize(class_matrix, dim=1)[labels]
             losses = 1 - (properties * own_rows).sum(dim=1) / _length(properties)
         if self.contrast:
-            scores = self._pixel_scores(properties) / CONTRAST_TEMPERATURE
+            scores = self._competing(self._pixel_scores(properties) / CONTRAST_TEMPERATURE, labels)
             without_label = scores.shape[1]
             contrast = F.cross_entropy(scores, labels, reduction="none", ignore_index=without_label)
             losses = losses + self.contrast * contrast
         return losses
 
-    def predict(self, similarities: Tensor) -> Tensor:
+    def predict(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """The class whose row is nearest."""
-        return self._pixel_scores(self.properties(similarities)).argmax(dim=1)
+        return self._competing(self._pixel_scores(self.properties(similarities)), labels).argmax(dim=1)
+
+    def _competing(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Class scores (P, N), the lowest there are for classes of other groups than the label's (P,)."""
+        if not self.groups:
+            return scores
+        others = self.group[:-1] != self.group[labels][:, None]
+        # Not minus infinity: a pixel without a label has others alone, and its gradient must be zero, not NaN.
+        return scores.masked_fill(others, torch.finfo(scores.dtype).min)
 
     def _pixel_scores(self, properties: Tensor) -> Tensor:
         """Class scores (P, N) of pixels with property vectors (P, K)."""
@@ -266,7 +288,7 @@ class OneHotLabelSpace(LabelSpace):
         without_label = similarities.shape[1]
         return F.cross_entropy(similarities, labels, reduction="none", ignore_index=without_label)
 
-    def predict(self, similarities: Tensor) -> Tensor:
+    def predict(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """The class with the largest logit."""
         return similarities.argmax(dim=1)
 

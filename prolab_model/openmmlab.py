@@ -62,7 +62,7 @@ from mmcv.runner import Hook, IterBasedRunner
 from mmcv.utils import ConfigDict
 from mmseg.core.evaluation.metrics import total_area_to_metrics
 from mmseg.datasets.builder import PIPELINES
-from mmseg.datasets.pipelines import Compose, RandomCrop
+from mmseg.datasets.pipelines import Compose, RandomCrop, Resize
 from mmseg.models import build_segmentor
 from mmseg.models.builder import BACKBONES, HEADS, SEGMENTORS
 from mmseg.models.decode_heads import DepthwiseSeparableASPPHead, FCNHead, SegformerHead, UPerHead
@@ -85,6 +85,7 @@ __all__ = [
     "IterBasedRunner",
     "MMDataParallel",
     "RandomCrop",
+    "Resize",
     "SegformerHead",
     "UPerHead",
     "build_segmentor",

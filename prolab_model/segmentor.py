@@ -99,25 +99,42 @@ class PropertySegmentor(EncoderDecoder):
 
         Args:
             img: (B, 3, H, W), H and W multiples of 32.
-            img_metas: unused; part of mmsegmentation's protocol.
-            gt_semantic_seg: (B, 1, H, W), class ids.
+            img_metas: what the pipeline collected of each image; `first_class` is read where the labels are those of
+                several data sets.
+            gt_semantic_seg: (B, 1, H, W), class ids, which begin with 0 in each data set.
         """
         features = self.extract_feat(img)
-        labels = gt_semantic_seg[:, 0]
-        loss, accuracy = self._loss(self.decode_head, features, labels, self.measure_accuracy)
+        labels, first_classes = gt_semantic_seg[:, 0], self._first_classes(img_metas, img.device)
+        loss, accuracy = self._loss(self.decode_head, features, labels, first_classes, self.measure_accuracy)
         losses = {"decode.loss_properties": loss}
         if self.measure_accuracy:
             losses["decode.accuracy"] = accuracy
         if self.with_auxiliary_head:
-            auxiliary, _ = self._loss(self.auxiliary_head, features, labels, measure_accuracy=False)
+            auxiliary, _ = self._loss(self.auxiliary_head, features, labels, first_classes, measure_accuracy=False)
             losses["aux.loss_properties"] = self.auxiliary_weight * auxiliary
         return losses
 
+    def _first_classes(self, img_metas: Sequence[Config], device: torch.device) -> Tensor | None:
+        if not getattr(self.label_space, "groups", 0):
+            return None
+        return torch.tensor([meta["first_class"] for meta in img_metas], device=device)
+
     def _loss(
-        self, head: PropertyHead, features: Sequence[Tensor], labels: Tensor, measure_accuracy: bool
+        self,
+        head: PropertyHead,
+        features: Sequence[Tensor],
+        labels: Tensor,
+        first_classes: Tensor | None,
+        measure_accuracy: bool,
     ) -> tuple[Tensor, Tensor]:
         return self.label_space.loss(
-            head(features), head.conv_seg, labels, self.class_weights, self.reference_quirks, measure_accuracy
+            head(features),
+            head.conv_seg,
+            labels,
+            self.class_weights,
+            count_ignored=self.reference_quirks,
+            measure_accuracy=measure_accuracy,
+            first_classes=first_classes,
         )
 
     def similarities(self, img: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from prolab_model.resampling import resized_rows, source_rows
 PixelLosses = Callable[[Tensor, Tensor], Tensor]
 """Similarities (P, K) and labels (P,) to losses (P,)."""
 
-Predict = Callable[[Tensor], Tensor]
-"""Similarities (P, K) to class ids (P,)."""
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""Similarities (P, K) and labels (P,) to class ids (P,)."""
 
 PIXELS = 2**13  # in a strip: enough to keep the cores busy, few enough to stay in the caches
 
@@ -98,7 +98,7 @@ class _SumOverStrips(torch.autograd.Function):
                     length_gradients[:, start:stop] = rest[0]
             total += strip_total.detach()
             if predict is not None:
-                right += (predict(pixels.detach()) == strip_labels).sum()
+                right += (predict(pixels.detach(), strip_labels) == strip_labels).sum()
         ctx.save_for_backward(gradients, length_gradients)
         ctx.mark_non_differentiable(right)
         return total, right

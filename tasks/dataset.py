@@ -52,12 +52,13 @@ def read_split(dataset: Artifact, split: str) -> Split:
     classes_of_sample = counts.groupby("sample")["class_id"].agg(frozenset)
     class_pixels = np.zeros(len(classes), dtype=np.int64)
     np.add.at(class_pixels, counts["class_id"].to_numpy(), counts["pixels"].to_numpy())
+    label_rules = LabelRules(rules["ignore_index"], rules["reduce_zero_label"])
     return Split(
         samples=tuple(
-            Sample(root / row.image, root / row.label, classes_of_sample.get(row.Index, frozenset()))
+            Sample(root / row.image, root / row.label, classes_of_sample.get(row.Index, frozenset()), label_rules)
             for row in rows.itertuples()
         ),
-        rules=LabelRules(rules["ignore_index"], rules["reduce_zero_label"]),
+        rules=label_rules,
         classes=tuple(classes["name"]),
         palette=tuple(zip(classes["red"].tolist(), classes["green"].tolist(), classes["blue"].tolist(), strict=True)),
         class_pixels=class_pixels,

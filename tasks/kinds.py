@@ -11,6 +11,31 @@ def _columns(**types: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in types.items()])
 
 
+def _answer_columns(*subject: pa.Field) -> pa.Schema:
+    """A table of a language model's raw answers: what was asked about, the question, the answer."""
+    return pa.schema(
+        [
+            *subject,
+            *_columns(
+                attempt=pa.int32(),
+                model=pa.string(),
+                answered_by=pa.string(),  # the model by the server's own account
+                parameters=pa.string(),  # JSON: revision, seed, temperature, ...
+                prompt_hash=pa.string(),
+                system=pa.string(),
+                prompt=pa.string(),
+                text=pa.string(),
+                cut_off=pa.bool_(),
+                new=pa.bool_(),  # and not from the cache
+                prompt_tokens=pa.int32(),
+                completion_tokens=pa.int32(),
+                seconds=pa.float64(),
+            ),
+            pa.field("cost", pa.float64()),  # null without prices
+        ]
+    )
+
+
 DATASET = Kind(
     name="dataset",
     tables={
@@ -44,28 +69,12 @@ DESCRIPTIONS = Kind(
         "descriptions.parquet": _columns(
             class_id=pa.int32(), class_name=pa.string(), position=pa.int32(), text=pa.string()
         ),
-        "responses.parquet": pa.schema(
-            [
-                *_columns(
-                    class_id=pa.int32(),
-                    class_name=pa.string(),
-                    purpose=pa.string(),  # description or contrast
-                    attempt=pa.int32(),
-                    model=pa.string(),
-                    answered_by=pa.string(),  # the model by the server's own account
-                    parameters=pa.string(),  # JSON: revision, seed, temperature, ...
-                    prompt_hash=pa.string(),
-                    system=pa.string(),
-                    prompt=pa.string(),
-                    text=pa.string(),
-                    cut_off=pa.bool_(),
-                    new=pa.bool_(),  # and not from the cache
-                    prompt_tokens=pa.int32(),
-                    completion_tokens=pa.int32(),
-                    seconds=pa.float64(),
-                ),
-                pa.field("cost", pa.float64()),  # null without prices
-            ]
+        "responses.parquet": _answer_columns(
+            *_columns(
+                class_id=pa.int32(),
+                class_name=pa.string(),
+                purpose=pa.string(),  # description or contrast
+            )
         ),
         # What the answers hold beside descriptions, line by line.
         "dropped.parquet": _columns(
@@ -87,11 +96,13 @@ DESCRIPTIONS = Kind(
             names_class=pa.float64(),  # share of the descriptions
             example_copies=pa.int32(),
             non_visual=pa.int32(),
+            unfinished=pa.int32(),  # lines that are dropped for it among them
+            incoherent=pa.int32(),
         ),
     },
     files=("report.md",),
     content=("descriptions.parquet",),
-    version=2,
+    version=3,
 )
 
 EMBEDDINGS = Kind(
@@ -135,11 +146,16 @@ LABEL_SPACE = Kind(
         "class_properties.parquet": _columns(
             dataset=pa.string(), class_id=pa.int32(), class_name=pa.string(), property_id=pa.int32()
         ),
+        # Empty where no language model was asked for the names.
+        "naming.parquet": _answer_columns(
+            pa.field("property_id", pa.int32(), nullable=False),
+            pa.field("name", pa.string()),  # that the answer gives; null where it is of no use
+        ),
     },
     # One whose number of properties was chosen has choice.png, too.
     files=("diagnostics.json", "report.html", "report.md", "class_properties.png", "phrases.png", "class_tree.png"),
     content=("properties.parquet", "class_properties.parquet"),
-    version=2,
+    version=3,
 )
 
 CHECKPOINT = Kind(

@@ -30,6 +30,7 @@ _WIDEST_PICTURE = 1200  # pixels; the dashboard's column is narrower
 
 
 def run_stage_as_task(
+    name: str,
     stage: Stage,
     params: StageParams,
     inputs: Mapping[str, Artifact],
@@ -38,15 +39,15 @@ def run_stage_as_task(
     force: bool = False,
     after: Sequence[State[StageResult]] = (),
 ) -> State[StageResult]:
-    """Run a stage as a Prefect task inside a flow; `after` are the states of the stages that made the inputs.
+    """Run a stage as a Prefect task inside a flow; `after` are the states of the tasks that made the inputs.
 
     The state is `Cached` when the store had the artifact. What the user can mend gives a failed state
     with the cause as its message, everything else a failed state with the traceback in the log.
     """
 
     @task(
-        name=stage.name,
-        task_run_name=stage.name,
+        name=name,
+        task_run_name=name,
         description=stage.description,
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -58,7 +59,7 @@ def run_stage_as_task(
                 result = run_stage(stage, params, inputs, store, progress, force)
             except (InputError, StoreError) as error:
                 return Failed(message=str(error), data=error)
-            _publish(stage, result.artifact)
+            _publish(name, result.artifact)
             return _state(result)
 
     state: State[StageResult] = run(return_state=True, wait_for=after)
@@ -73,17 +74,17 @@ def _state(result: StageResult) -> State[StageResult]:
     return Completed(message=f"{artifact.reference} built in {result.seconds:.1f} s", data=result)
 
 
-def _publish(stage: Stage, artifact: Artifact) -> None:
+def _publish(name: str, artifact: Artifact) -> None:
     report = artifact.path / "report.md"
     create_markdown_artifact(
-        key=f"{_slug(stage.name)}-report",
+        key=f"{_slug(name)}-report",
         markdown=_with_pictures(report.read_text(encoding="utf-8"), artifact.path),
-        description=f"What {stage.name} made: {artifact.reference}",
+        description=f"What {name} made: {artifact.reference}",
     )
     create_table_artifact(
-        key=f"{_slug(stage.name)}-versions",
+        key=f"{_slug(name)}-versions",
         table=_versions(artifact),
-        description=f"What {stage.name} read and wrote",
+        description=f"What {name} read and wrote",
     )
 
 
@@ -96,7 +97,7 @@ def _versions(artifact: Artifact) -> list[dict[str, Any]]:
 
 
 def _slug(name: str) -> str:
-    return name.replace("_", "-")
+    return re.sub("[^a-z0-9]+", "-", name.lower())
 
 
 def _with_pictures(markdown: str, folder: Path) -> str:

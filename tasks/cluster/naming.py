@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
+from artifacts.canonical import json_hash
 from tasks.cluster import ClusterParams, Medoid
 from tasks.cluster.properties import Clusters
 from tasks.describe.answers import AnswerCache, Question
 from tasks.describe.grammar import phrase_grammar
 from tasks.describe.phrases import parse_phrases
 from tasks.describe.providers import make_provider
+from tasks.describe.record import response_figures, response_row
 from tasks.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -27,20 +32,45 @@ Each of these phrases says how something looks. Together they make up one visual
 
 Name the property that the phrases share in two to eight words, such as "Covered in short fur" or "Flat paved surface".
 Do not name the things that have it, and do not explain. Answer with the name alone."""
+_PROMPT_HASH = json_hash({"system": _SYSTEM, "user": _USER})
 _SHOWN_MEMBERS = 25
 _LONGEST_NAME = 60  # letters
 _ATTEMPTS = 3
 _RETRY_TEMPERATURE = 0.7  # a greedy model would give the same bad answer to another seed
 
 
-def medoid_names(clusters: Clusters, texts: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Naming:
+    """Names of K properties, and where they come from.
+
+    Attributes:
+        names: no two alike whatever their case.
+        namer: who gave them, as in "Named by ...".
+        responses: rows of `naming.parquet`: the answers of the language model that was asked, if one was.
+    """
+
+    names: Sequence[str]
+    namer: str
+    responses: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def figures(self) -> dict[str, JsonValue]:
+        """What a language model's names took, and how many properties kept their medoid's; empty without one."""
+        if not self.responses:
+            return {}
+        asked = {row["property_id"] for row in self.responses}
+        kept = asked - {row["property_id"] for row in self.responses if row["name"]}
+        return {"named_by_medoid": len(kept), **response_figures(self.responses)}
+
+
+def name_by_medoids(clusters: Clusters, texts: Sequence[str]) -> Naming:
     """Name of each cluster: its most central phrase, with a number where another one has it, too."""
-    return unique([texts[rows[0]] for rows in _central_first(clusters)])
+    return Naming(unique([texts[rows[0]] for rows in _central_first(clusters)]), "their most central descriptions")
 
 
 def name_properties(
     clusters: Clusters, texts: Sequence[str], params: ClusterParams, cache: Path, progress: Progress
-) -> list[str]:
+) -> Naming:
     """Name of each cluster, no two alike whatever their case.
 
     A property whose members a language model gives no usable name keeps its medoid's, and the log says so.
@@ -50,39 +80,46 @@ def name_properties(
         ProviderError: no answer for a reason that may pass; the answers so far are kept.
     """
     if isinstance(params.naming, Medoid):
-        return medoid_names(clusters, texts)
-    medoids = [texts[rows[0]] for rows in _central_first(clusters)]
+        return name_by_medoids(clusters, texts)
+    groups = _central_first(clusters)
     provider = make_provider(params.naming, cache)
     answers = AnswerCache(cache / "answers", provider)
     line_limit = _LONGEST_NAME if provider.uses_grammar else None
 
-    def name(rows: Sequence[int]) -> str | None:
+    def ask(property_id: int, members: Sequence[int]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
         for attempt in range(_ATTEMPTS):
-            question = _question([texts[row] for row in rows], params, attempt)
-            answer, _ = answers.answer(question)
+            question = _question([texts[row] for row in members], params, attempt)
+            answer, new = answers.answer(question)
             parsed = parse_phrases(answer.text, question.subject, cut_off=answer.cut_off, line_limit=line_limit)
-            if parsed.phrases and len(parsed.phrases[0]) <= _LONGEST_NAME:
-                return parsed.phrases[0]
-        return None
+            name = next((phrase for phrase in parsed.phrases[:1] if len(phrase) <= _LONGEST_NAME), None)
+            row = response_row(provider, question, answer, attempt=attempt, new=new, prompt_hash=_PROMPT_HASH)
+            rows.append({"property_id": property_id, "name": name, **row})
+            if name is not None:
+                break
+        return rows
 
-    names: list[str | None] = []
+    asked: list[list[dict[str, Any]]] = []
     pool = ThreadPoolExecutor(provider.concurrency, thread_name_prefix="name")
     try:
-        with progress.bar("name", total=len(medoids), unit="properties") as bar:
-            for future in [pool.submit(name, rows) for rows in _central_first(clusters)]:
-                names.append(future.result())
+        with progress.bar("name", total=len(groups), unit="properties") as bar:
+            for future in [pool.submit(ask, *group) for group in enumerate(groups)]:
+                asked.append(future.result())
                 bar.advance()
     except BaseException:
         provider.give_up()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    if without := [medoid for medoid, given in zip(medoids, names, strict=True) if given is None]:
+    given = [rows[-1]["name"] for rows in asked]
+    medoids = [texts[members[0]] for members in groups]
+    if without := [medoid for medoid, name in zip(medoids, given, strict=True) if name is None]:
         log.warning(
             "%s gave no usable name to %d properties, which keep their medoids': %s",
             provider.model, len(without), "; ".join(without),
         )  # fmt: skip
-    return unique(given or medoid for given, medoid in zip(names, medoids, strict=True))
+    names = unique(name or medoid for name, medoid in zip(given, medoids, strict=True))
+    return Naming(names, provider.model, [row for rows in asked for row in rows])
 
 
 def unique(names: Iterable[str]) -> list[str]:

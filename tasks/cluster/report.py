@@ -16,6 +16,7 @@ from artifacts import Artifact
 from tasks.cluster.checks import Check
 from tasks.cluster.diagnostics import Diagnostics
 from tasks.cluster.layout import Layout
+from tasks.cluster.naming import Naming
 from tasks.cluster.phrases import Phrases
 from tasks.cluster.pictures import CURVE, MAP, MATRIX, OWNERS, TREE, level
 from tasks.cluster.properties import Clusters
@@ -41,11 +42,16 @@ class NamedSpace:
     origin: Origin
     phrases: Phrases
     clusters: Clusters
-    names: Sequence[str]
+    naming: Naming
     matrix: npt.NDArray[np.bool_]
     diagnostics: Diagnostics
     checks: Sequence[Check]
     layout: Layout
+
+    @property
+    def names(self) -> Sequence[str]:
+        """K."""
+        return self.naming.names
 
 
 def write_reports(folder: Path, space: NamedSpace) -> None:
@@ -61,6 +67,7 @@ def _values(space: NamedSpace, folder: Path) -> dict[str, Any]:
         "datasets": [name for name in dict.fromkeys(space.phrases.datasets) if name],
         "algorithm": space.origin.method,
         "phrases": len(space.phrases.texts),
+        "naming": _naming(space.naming),
         "per_class": {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
         "shared": float((space.matrix.sum(axis=0) > 1).mean()),
         "diagnostics": space.diagnostics,
@@ -140,6 +147,7 @@ def _markdown(space: NamedSpace) -> str:
         f"{len(diagnostics.properties_of_one_class)} properties belong to one class alone. "
         f"{len(space.phrases.texts)} descriptions, inertia {diagnostics.inertia:.1f}."
         + ("" if diagnostics.stability is None else f" Stability over seeds {diagnostics.stability:.2f}."),
+        _naming(space.naming),
         _warnings(space.checks),
         f"![How the number of properties was chosen]({CURVE})" if diagnostics.choice else "",
         f"![Which class has which property]({MATRIX})",
@@ -159,6 +167,24 @@ def _markdown(space: NamedSpace) -> str:
         table(("class", "properties"), classes.items()),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _naming(naming: Naming) -> str:
+    """Who named the properties, and what that took."""
+    figures = naming.figures
+    if not figures:
+        return f"Named by {naming.namer}."
+    kept = figures["named_by_medoid"]
+    cost = "" if figures["cost"] is None else f", cost {figures['cost']:.4g}"
+    # Not every server counts them.
+    tokens = f", {figures['prompt_tokens']:,} prompt tokens, {figures['completion_tokens']:,} answer tokens"
+    return (
+        f"Named by {naming.namer}"
+        + (f", but for {kept} that got no usable name and keep that of their most central description" if kept else "")
+        + f": {figures['requests']} requests{cost}, {figures['answers_from_cache']} answers from the cache"
+        + (tokens if figures["prompt_tokens"] else "")
+        + "."
+    )
 
 
 def _warnings(checks: Sequence[Check]) -> str:

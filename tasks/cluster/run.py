@@ -40,10 +40,10 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     clusters = cluster(phrases.vectors, count, params.algorithm, params.seed)
     if not params.allow_identical:
         _require_different_classes(class_matrix(phrases.class_ids, clusters), phrases)
-    names = name_properties(clusters, phrases.texts, params, context.cache, context.progress)
+    naming = name_properties(clusters, phrases.texts, params, context.cache, context.progress)
     origin = Origin(_SPOKEN[params.algorithm], context.inputs, params.identity())
     return write_label_space(
-        context.output, phrases, clusters, names, origin, stability(phrases.vectors, clusters, params), choice
+        context.output, phrases, clusters, naming, origin, stability(phrases.vectors, clusters, params), choice
     )
 
 
@@ -59,7 +59,8 @@ def _require_different_classes(matrix: npt.NDArray[np.bool_], phrases: Phrases) 
             lines.append(f"  {phrases.labels[class_id]}: {'; '.join(telling_phrases(phrases, class_id, others))}")
     contrast = json.dumps([[phrases.classes[class_id] for class_id in group] for group in groups], ensure_ascii=False)
     lines.append(
-        "Ways out: more properties (raise cluster.properties); a description that contrasts just these classes "
-        f"(describe.contrast: {contrast}); or cluster.allow_identical: true, to train on them as they are"
+        "Ways out: more properties (raise cluster.properties); phrases that tell just these classes apart "
+        f"(describe.contrast: {contrast}, with describe.contrast_prompt and, where a file describes them, the language "
+        "model to ask as describe.contrast_provider); or cluster.allow_identical: true, to train on them as they are"
     )
     raise InputError("\n".join(lines))

@@ -16,6 +16,7 @@ from tasks.cluster.checks import checks
 from tasks.cluster.choice import Choice
 from tasks.cluster.diagnostics import diagnose
 from tasks.cluster.layout import lay_out
+from tasks.cluster.naming import Naming
 from tasks.cluster.phrases import Phrases
 from tasks.cluster.pictures import draw_pictures
 from tasks.cluster.properties import Clusters, class_matrix
@@ -29,12 +30,13 @@ def write_label_space(
     folder: Path,
     phrases: Phrases,
     clusters: Clusters,
-    names: Sequence[str],
+    naming: Naming,
     origin: Origin,
     stability: float | None = None,
     choice: Choice | None = None,
 ) -> dict[str, JsonValue]:
     """Check the properties, write the label space into the folder, and return its headline figures."""
+    names = naming.names
     matrix = class_matrix(phrases.class_ids, clusters)
     diagnostics = diagnose(matrix, phrases, clusters, names, stability, choice)
     found = checks(diagnostics)
@@ -46,13 +48,14 @@ def write_label_space(
         "properties.parquet": _property_table(clusters, names),
         "assignments.parquet": _assignment_table(phrases, clusters),
         "class_properties.parquet": _class_property_table(matrix, phrases),
+        "naming.parquet": pa.Table.from_pylist(list(naming.responses), LABEL_SPACE.tables["naming.parquet"]),
     }
     for name, table in tables.items():
         pq.write_table(table, folder / name)
     (folder / "diagnostics.json").write_text(diagnostics.model_dump_json(indent=2), encoding="utf-8")
     layout = lay_out(matrix, phrases)
     draw_pictures(folder, matrix, phrases.labels, names, clusters.members, layout, choice)
-    write_reports(folder, NamedSpace(origin, phrases, clusters, names, matrix, diagnostics, found, layout))
+    write_reports(folder, NamedSpace(origin, phrases, clusters, naming, matrix, diagnostics, found, layout))
     return {
         "properties": len(names),
         "classes": len(phrases.classes),
@@ -62,6 +65,7 @@ def write_label_space(
         "warnings": len(warnings),
         "stability": None if diagnostics.stability is None else round(diagnostics.stability, 4),
         "inertia": round(clusters.inertia, 4),
+        **naming.figures,
     }
 
 

@@ -112,6 +112,9 @@ class DescriptorFile(StageParams):
 ProviderParams = Annotated[LlamaCpp | OpenAI | DescriptorFile, Field(discriminator="type")]
 """Who describes, told apart by `type`."""
 
+LanguageModel = Annotated[LlamaCpp | OpenAI, Field(discriminator="type")]
+"""Who can be asked, told apart by `type`."""
+
 
 class DescribeParams(StageParams):
     """Parameters of the stage describe."""
@@ -125,6 +128,9 @@ class DescribeParams(StageParams):
         default=(), description="groups of class names that further phrases are to tell apart"
     )
     contrast_prompt: Runtime[Path | None] = Field(default=None, description="the prompt for these groups")
+    contrast_provider: LanguageModel | None = Field(
+        default=None, description="who is asked about these groups; the provider when not given, which a file cannot be"
+    )
     min_descriptions: int = Field(default=3, ge=1, description="an answer with fewer phrases is asked for again")
     attempts: int = Field(default=3, ge=1)
 
@@ -145,26 +151,42 @@ class DescribeParams(StageParams):
         for group in self.contrast:
             if len(set(group)) < 2 or len(set(group)) < len(group):
                 raise ValueError(f"contrast: expected groups of two or more different classes, got {list(group)}")
+        if len(set(map(frozenset, self.contrast))) < len(self.contrast):
+            raise ValueError("contrast: the same group comes twice")
         return self
 
     @model_validator(mode="after")
-    def _questions_have_words(self) -> DescribeParams:
-        if isinstance(self.provider, DescriptorFile):
-            if self.contrast:
-                raise ValueError("contrast: provider 'file' cannot be asked; give a language model")
-        elif self.prompt is None:
+    def _questions_have_words_and_someone_to_answer(self) -> DescribeParams:
+        if self.describer is not None and self.prompt is None:
             raise ValueError(f"provider {self.provider.type!r} needs `prompt`, for instance configs/prompts/short.yaml")
+        if self.contrast and self.contraster is None:
+            raise ValueError(
+                "contrast: provider 'file' cannot be asked; say who can, for instance "
+                "contrast_provider: {type: openai, model: gpt-4o-mini}"
+            )
         if self.contrast and self.contrast_prompt is None:
             raise ValueError("contrast needs `contrast_prompt`, for instance configs/prompts/contrast.yaml")
         return self
 
+    @property
+    def describer(self) -> LlamaCpp | OpenAI | None:
+        """The language model that describes the classes; None where a file does."""
+        return None if isinstance(self.provider, DescriptorFile) else self.provider
+
+    @property
+    def contraster(self) -> LlamaCpp | OpenAI | None:
+        """The language model that tells classes apart; None where none is to."""
+        return (self.contrast_provider or self.describer) if self.contrast else None
+
     def external(self, hashes: FileHashes) -> dict[str, JsonValue]:
-        """The provider's files, and the words of the prompts where they are used."""
+        """The files of the providers, and the words of the prompts where they are used."""
         external = self.provider.external(hashes)
-        if self.prompt is not None and not isinstance(self.provider, DescriptorFile):
+        if self.describer is not None and self.prompt is not None:
             external["prompt"] = read_prompt(self.prompt).hash
-        if self.contrast and self.contrast_prompt is not None:
+        if self.contraster is not None and self.contrast_prompt is not None:
             external["contrast_prompt"] = read_prompt(self.contrast_prompt, contrast=True).hash
+            if self.contrast_provider is not None:
+                external["contrast_provider"] = self.contrast_provider.external(hashes)
         return external
 
 

@@ -53,8 +53,8 @@ class LlamaCppProvider:
         if self._params.chat_format is None and "tokenizer.chat_template" not in llama.metadata:
             # The library would take the one of Llama 2 for it.
             raise InputError(
-                f"describe.provider.model = {self.model}: there is no chat template in the file; say which chat format "
-                "the model was trained on, for instance describe.provider.chat_format: llama-2"
+                f"provider.model = {self.model}: there is no chat template in the file; say which chat format the "
+                "model was trained on, for instance provider.chat_format: llama-2"
             )
         return llama
 
@@ -77,7 +77,7 @@ class LlamaCppProvider:
                 repeat_penalty=self._params.repeat_penalty,
             )
         except ValueError as error:
-            raise InputError(f"describe.provider.context = {self._params.context}: {error}") from error
+            raise InputError(f"provider.context = {self._params.context} of {self.model}: {error}") from error
         # The other type of the union is for streams, which were not asked for.
         completion = cast(CreateChatCompletionResponse, completion)
         choice = completion["choices"][0]

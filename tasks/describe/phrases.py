@@ -14,6 +14,7 @@ Reason = Literal[
     "other class",
     "repeated",
     "cut off",
+    "unfinished",
     "too long",
     "only the name",
     "refusal",
@@ -29,6 +30,17 @@ _MARKDOWN_HEADING = re.compile(r"\s*#+\s")
 _LABEL = re.compile(r"\*\*[^*]{1,40}?(?::\*\*|\*\*\s*:)\s*(?=\S)")
 _EMPHASIS = re.compile(r"\*\*|__")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+# What cannot end a phrase; of the 3,919 that were released with the paper none ends so. Words that may stand at the end
+# of one in another part ("a switch to turn it on", "as wide as it is", "to look out of") are not among them.
+_OPEN_END = re.compile(
+    r"\b(?:"
+    r"an?|the|its|their|his|my|our|your|every|"
+    r"and|or|nor|but|because|than|if|when|where|while|whose|which|that|as|"
+    r"at|from|for|with|into|onto|to|by|via|towards?|per|such|including|(?<!\bout )of"
+    r")\W*\Z",
+    re.IGNORECASE,
+)
+_ROOM = 8  # letters that a further word takes; a grammar stops a phrase that has less room left
 _QUOTES = "\"'`“”‘’«»"
 _TRAILING = " \t*_.;,:"
 _REFUSAL = re.compile(
@@ -76,20 +88,23 @@ def parse_phrases(
         subject: the class as the model was asked about it.
         others: names, as the model knows them, of other classes that it may run on into.
         cut_off: the answer stopped in the middle; its last line is dropped.
-        line_limit: length at which a grammar stopped a phrase, perhaps within a word: that last word is dropped.
+        line_limit: length at which a grammar stops a phrase, perhaps within a word, unless a dot ends it before.
     """
     known = {name.casefold() for name in others} - {subject.casefold()}
     lines = _lines(_THOUGHTS.sub("", answer))
     phrases: dict[str, str] = {}
     dropped: list[Dropped] = []
     for index, (line, misplaced) in enumerate(zip(lines, _misplaced(lines, subject.casefold(), known), strict=True)):
-        phrase = _clean(_within(_BULLET.sub("", line, count=1), line_limit))
+        text = _BULLET.sub("", line, count=1)
+        phrase = _clean(text)
         label, colon, rest = phrase.partition(":")
         if colon and label.casefold() == subject.casefold():
             phrase = rest.strip()
         reason = misplaced or _fault(phrase, subject)
         if cut_off and index == len(lines) - 1:
             reason = "cut off"
+        elif reason is None and _breaks_off(text, line_limit):
+            reason = "unfinished"
         elif reason is None and colon and label.casefold() in known:
             reason = "other class"
         elif reason is None and phrase.casefold() in phrases:
@@ -99,6 +114,11 @@ def parse_phrases(
         else:
             dropped.append(Dropped(line.strip(), reason))
     return Parsed(tuple(phrases.values()), tuple(dropped))
+
+
+def is_unfinished(phrase: str) -> bool:
+    """Whether the last word calls for more: an article, a possessive, a conjunction, "such as"."""
+    return _OPEN_END.search(phrase) is not None
 
 
 def _lines(answer: str) -> list[str]:
@@ -157,13 +177,16 @@ def _fault(phrase: str, subject: str) -> Reason | None:
         return "refusal"
     if phrase.casefold() == subject.casefold():
         return "only the name"
+    if is_unfinished(phrase):
+        return "unfinished"
     return "too long" if len(phrase.split()) > LONGEST else None
 
 
-def _within(phrase: str, limit: int | None) -> str:
-    if limit is None or len(phrase) < limit:
-        return phrase
-    return phrase.rpartition(" ")[0]
+def _breaks_off(text: str, limit: int | None) -> bool:
+    """A dot ends a phrase, but for one that fills the line: there, nothing else was left to say."""
+    if limit is None:
+        return False
+    return len(text.removesuffix(".")) >= limit - (0 if text.endswith(".") else _ROOM)
 
 
 def _clean(phrase: str) -> str:

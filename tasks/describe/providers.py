@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from artifacts import FileHashes
-from tasks.describe import DescriptorFile, LlamaCpp, OpenAI, ProviderParams
+from tasks.describe import LlamaCpp, OpenAI
 from tasks.describe.answers import Provider
-from tasks.errors import InputError
 
 
-def make_provider(params: ProviderParams, cache: Path) -> Provider:
+def make_provider(params: LlamaCpp | OpenAI, cache: Path) -> Provider:
     """The language model, not yet loaded or connected to; `cache` remembers hashes of model files.
 
     Raises:
-        InputError: a descriptor file answers no questions, or the parameters name no model.
+        InputError: the parameters name no model, or a URL with a password in it.
     """
     # Imported here because llama.cpp and the client of OpenAI are slow to import, and only one of them is needed.
     match params:
@@ -26,5 +25,3 @@ def make_provider(params: ProviderParams, cache: Path) -> Provider:
             from tasks.describe.openai_provider import OpenAIProvider
 
             return OpenAIProvider(params)
-        case DescriptorFile():
-            raise InputError(f"The descriptor file {params.path} answers no questions: give a language model instead")

@@ -20,7 +20,7 @@ def report(
 ) -> str:
     """The report as markdown."""
     cost = "" if summary["cost"] is None else f", cost {summary['cost']:.4g}"
-    again = [item.class_name for item in described if any(reading.response.attempt for reading in item.readings)]
+    again = [item.class_name for item in described if any(len(found.responses) > 1 for found in item.retrieved)]
     parts = [
         f"# {summary['descriptions']} descriptions of {summary['classes']} classes",
         f"From {source}: {summary['requests']} requests{cost}, {summary['answers_from_cache']} answers from the cache.",
@@ -37,7 +37,7 @@ def report(
 def _quality(described: Sequence[Described], quality: Mapping[str, Quality]) -> str:
     header = (
         "class", "count", "mean words", "longest", "repeated lines", "shared with a class", "say its name",
-        "copied examples", "not visual",
+        "copied examples", "not visual", "unfinished", "incoherent",
     )  # fmt: skip
     rows = []
     for item in described:
@@ -53,6 +53,8 @@ def _quality(described: Sequence[Described], quality: Mapping[str, Quality]) -> 
                 f"{figures.names_class:.0%}",
                 figures.example_copies,
                 figures.non_visual,
+                figures.unfinished,
+                figures.incoherent,
             )
         )
     return table(header, rows)
@@ -60,10 +62,11 @@ def _quality(described: Sequence[Described], quality: Mapping[str, Quality]) -> 
 
 def _dropped(described: Sequence[Described]) -> list[str]:
     rows = [
-        (item.class_name, reading.purpose, line.reason, line.line[:_SHOWN_LETTERS])
+        (item.class_name, retrieved.topic.purpose, line.reason, line.line[:_SHOWN_LETTERS])
         for item in described
-        for reading in item.readings
-        for line in reading.dropped
+        for retrieved in item.retrieved
+        for response in retrieved.responses
+        for line in response.parsed.dropped
     ]
     if not rows:
         return []

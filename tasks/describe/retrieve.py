@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from tasks.describe import LlamaCpp, OpenAI
 from tasks.describe.answers import Answer, AnswerCache, Provider, Question
 from tasks.describe.grammar import PHRASE_LENGTH
 from tasks.describe.phrases import Parsed, parse_phrases
+from tasks.describe.providers import make_provider
 from tasks.describe.topics import Topic
 from tasks.errors import InputError
 from tasks.progress import Progress
@@ -29,10 +32,16 @@ class Response:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """The answers about one topic."""
+    """The answers of one provider about one topic, one for each attempt so far."""
 
     topic: Topic
-    responses: tuple[Response, ...]
+    provider: Provider
+    responses: tuple[Response, ...] = ()
+
+    @property
+    def next_question(self) -> Question:
+        """The question of the attempt that comes next."""
+        return self.topic.question(len(self.responses))
 
     @property
     def is_usable(self) -> bool:
@@ -42,7 +51,21 @@ class Retrieved:
     @property
     def phrases(self) -> tuple[str, ...]:
         """The phrases of the last answer."""
-        return self.responses[-1].parsed.phrases
+        return self.responses[-1].parsed.phrases if self.responses else ()
+
+
+Sift = Callable[[Sequence[Retrieved]], Sequence[Retrieved]]
+"""Moves phrases that are of no use beside the other answers from `phrases` to `dropped`; `list` leaves all as it is."""
+
+
+def make_retriever(params: LlamaCpp | OpenAI, attempts: int, cache: Path) -> Retriever:
+    """Who asks a language model; needs no key as long as nothing is asked.
+
+    Raises:
+        InputError: the parameters name no model.
+    """
+    provider = make_provider(params, cache)
+    return Retriever(provider, AnswerCache(cache / "answers", provider), attempts)
 
 
 @dataclass(frozen=True)
@@ -59,71 +82,87 @@ class Retriever:
     cache: AnswerCache
     attempts: int
 
-    def retrieve(self, topics: Sequence[Topic], progress: Progress) -> list[Retrieved]:
-        """Ask about every topic, in the order given.
+    def retrieve(self, topics: Sequence[Topic], progress: Progress, sift: Sift = list) -> Sequence[Retrieved]:
+        """Ask about every topic, and once more, in rounds, about those whose sifted answers are not usable.
 
         Raises:
             InputError: naming the classes without a usable answer, once all are asked; or the provider refuses.
             ProviderError: the provider does not answer. Whatever came is kept in either case.
         """
-        self._ask_ahead(topics)
+        retrieved = self._in_rounds(topics, sift, lambda wanted: self._ask(wanted, progress))
+        if failed := [item for item in retrieved if not item.is_usable]:
+            raise InputError("\n".join(map(self._failure, failed)))
+        return retrieved
+
+    def retrieve_kept(self, topics: Sequence[Topic], sift: Sift = list) -> Sequence[Retrieved]:
+        """The same as far as the cache goes, with nothing asked."""
+        return self._in_rounds(topics, sift, self._kept)
+
+    def is_open(self, item: Retrieved) -> bool:
+        """Whether the topic is to be asked about once more."""
+        return not item.is_usable and len(item.responses) < self.attempts
+
+    def _in_rounds(
+        self, topics: Sequence[Topic], sift: Sift, ask: Callable[[Sequence[Retrieved]], Mapping[Topic, Response]]
+    ) -> Sequence[Retrieved]:
+        """In each round, the next attempt at every open topic; `ask` may leave some without an answer."""
+        retrieved = [Retrieved(topic, self.provider) for topic in topics]
+        while True:
+            sifted = sift(retrieved)
+            new = ask([item for item in sifted if self.is_open(item)])
+            if not new:
+                return sifted
+            retrieved = [
+                replace(item, responses=(*item.responses, new[item.topic])) if item.topic in new else item
+                for item in retrieved
+            ]
+
+    def _ask(self, wanted: Sequence[Retrieved], progress: Progress) -> dict[Topic, Response]:
+        if not wanted:
+            return {}
+        self.cache.answer_ahead(item.next_question for item in wanted)
         pool = ThreadPoolExecutor(self.provider.concurrency, thread_name_prefix="describe")
         try:
-            with progress.bar("describe", total=len(topics), unit="questions") as bar:
-                futures = [pool.submit(self._ask, topic) for topic in topics]
-                for future in as_completed(futures):
-                    bar.advance(descriptions=len(future.result().phrases))
-                retrieved = [future.result() for future in futures]
+            with progress.bar("describe", total=len(wanted), unit="questions") as bar:
+                futures = {item.topic: pool.submit(self._answer, item) for item in wanted}
+                for future in as_completed(futures.values()):
+                    bar.advance(descriptions=len(future.result().parsed.phrases))
+                return {topic: future.result() for topic, future in futures.items()}
         except BaseException:
             self.provider.give_up()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        if failed := [item for item in retrieved if not item.is_usable]:
-            raise InputError("\n".join(map(self._failure, failed)))
-        return retrieved
 
-    def next_attempt(self, topic: Topic) -> int | None:
-        """The attempt that the provider must be asked for; None where the cache has all that is needed."""
-        for attempt in range(self.attempts):
-            answer = self.cache.kept(topic.question(attempt))
-            if answer is None:
-                return attempt
-            if Retrieved(topic, (self._response(topic, attempt, answer, new=False),)).is_usable:
-                return None
-        return None
+    def _answer(self, item: Retrieved) -> Response:
+        answer, new = self.cache.answer(item.next_question)
+        return self._response(item, answer, new)
 
-    def _ask_ahead(self, topics: Sequence[Topic]) -> None:
-        """Give the provider the questions of one attempt together, as long as there are unusable answers."""
-        for attempt in range(self.attempts):
-            self.cache.answer_ahead(topic.question(attempt) for topic in topics if self.next_attempt(topic) == attempt)
+    def _kept(self, wanted: Sequence[Retrieved]) -> dict[Topic, Response]:
+        kept = ((item, self.cache.kept(item.next_question)) for item in wanted)
+        return {item.topic: self._response(item, answer, new=False) for item, answer in kept if answer is not None}
 
-    def _ask(self, topic: Topic) -> Retrieved:
-        responses: list[Response] = []
-        for attempt in range(self.attempts):
-            answer, new = self.cache.answer(topic.question(attempt))
-            responses.append(self._response(topic, attempt, answer, new))
-            if Retrieved(topic, tuple(responses)).is_usable:
-                break
-        return Retrieved(topic, tuple(responses))
-
-    def _response(self, topic: Topic, attempt: int, answer: Answer, new: bool) -> Response:
+    def _response(self, item: Retrieved, answer: Answer, new: bool) -> Response:
         parsed = parse_phrases(
             answer.text,
-            topic.subject,
-            others=topic.others,
+            item.topic.subject,
+            others=item.topic.others,
             cut_off=answer.cut_off,
             line_limit=1 + PHRASE_LENGTH if self.provider.uses_grammar else None,
         )
-        return Response(attempt, topic.question(attempt), answer, new, parsed)
+        return Response(len(item.responses), item.next_question, answer, new, parsed)
 
     def _failure(self, item: Retrieved) -> str:
         topic = item.topic
-        apart = (
-            f" as against {', '.join(name for name in topic.group if name != topic.class_name)}" if topic.group else ""
+        others = [name for name in topic.group if name != topic.class_name]
+        apart = f" as against {', '.join(map(repr, others))}" if others else ""
+        way_out = (
+            "; phrases count that are said of no other class of the group and were not in the description: change the "
+            "contrast prompt, the model (describe.contrast_provider) or its seed, or merge the classes"
         )
         return (
             f"No usable description of class {topic.class_name!r}{apart} in {len(item.responses)} attempts by "
             f"{self.provider.model}: expected at least {topic.min_phrases} phrases, the last answer has "
             f"{len(item.phrases)} and begins {item.responses[-1].answer.text[:_SHOWN_OF_ANSWER]!r}"
+            f"{way_out if others else ''}"
         )

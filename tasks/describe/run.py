@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,15 +15,19 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from tasks.describe import DescribeParams, DescriptorFile
-from tasks.describe.answers import Provider
-from tasks.describe.described import Described, Reading, put_together
+from tasks.describe.contrast import sift_contrasts
+from tasks.describe.described import Described, complement, from_answers
 from tasks.describe.descriptor_file import read_descriptors
-from tasks.describe.estimate import estimate_topics, make_retriever
+from tasks.describe.estimate import estimate
+from tasks.describe.phrases import Dropped, Reason
 from tasks.describe.prompt import read_prompt
 from tasks.describe.quality import Quality, assess
+from tasks.describe.record import response_figures, response_row
 from tasks.describe.report import report
-from tasks.describe.topics import make_topics
+from tasks.describe.retrieve import Response, Retrieved, Retriever, make_retriever
+from tasks.describe.topics import contrast_topics, description_topics
 from tasks.kinds import DESCRIPTIONS
+from tasks.progress import Progress
 from tasks.stage import StageContext
 
 log = logging.getLogger(__name__)
@@ -31,18 +36,12 @@ log = logging.getLogger(__name__)
 def run(context: StageContext) -> Mapping[str, JsonValue]:
     """Describe every class and write descriptions, raw responses, what was dropped of them, quality and a report."""
     params: DescribeParams = context.params
-    responses: list[dict[str, Any]] = []
-    if isinstance(params.provider, DescriptorFile):
-        described = read_descriptors(params.provider.path, params.classes)
-        source = f"file {params.provider.path.name}"
-    else:
-        topics = make_topics(params)
-        retriever = make_retriever(params, context.cache)
-        log.info("describe: %s", estimate_topics(params, topics, retriever))
-        described = put_together(params.classes, retriever.retrieve(topics, context.progress))
-        source = retriever.provider.model
-        responses = list(_response_rows(described, retriever.provider))
+    if (expected := estimate(params, context.cache)).questions:
+        log.info("describe: %s", expected)
+    described = _describe(params, context.cache, context.progress)
+    responses = _response_rows(described)
     quality = _quality(described, params)
+    _warn_of_poor_phrases(described, quality)
     rows = {
         "descriptions.parquet": _description_rows(described),
         "responses.parquet": responses,
@@ -54,21 +53,69 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     }
     for name, table in rows.items():
         pq.write_table(pa.Table.from_pylist(list(table), DESCRIPTIONS.tables[name]), context.output / name)
-    summary = _summary(described, quality)
-    (context.output / "report.md").write_text(report(described, quality, summary, source), encoding="utf-8")
+    summary = _summary(described, quality, responses)
+    (context.output / "report.md").write_text(report(described, quality, summary, _source(params)), encoding="utf-8")
     return summary
+
+
+def _describe(params: DescribeParams, cache: Path, progress: Progress) -> list[Described]:
+    describer: Retriever | None = None
+    if isinstance(params.provider, DescriptorFile):
+        described = read_descriptors(params.provider.path, params.classes)
+    else:
+        describer = make_retriever(params.provider, params.attempts, cache)
+        described = from_answers(describer.retrieve(description_topics(params), progress))
+    if params.contraster is None:
+        return described
+    # One provider for both has one budget for both.
+    shared = describer if params.contrast_provider is None else None
+    contraster = shared or make_retriever(params.contraster, params.attempts, cache)
+    sift = partial(sift_contrasts, described)
+    return complement(described, contraster.retrieve(contrast_topics(params), progress, sift))
+
+
+def _source(params: DescribeParams) -> str:
+    provider = params.provider
+    source = f"file {provider.path.name}" if isinstance(provider, DescriptorFile) else provider.model
+    own = params.contrast_provider if params.contrast else None
+    return f"{source}, contrasts from {own.model}" if own else source
 
 
 def _quality(described: Sequence[Described], params: DescribeParams) -> dict[str, Quality]:
     examples: set[str] = set()
-    if params.prompt is not None and not isinstance(params.provider, DescriptorFile):
+    if params.prompt is not None and params.describer is not None:
         examples = {phrase for phrases in read_prompt(params.prompt).examples().values() for phrase in phrases}
-    repeats = Counter(item.class_name for item, _, line in _dropped(described) if line.reason == "repeated")
-    return assess({item.class_name: item.phrases for item in described}, repeats, examples)
+    dropped: defaultdict[str, list[Reason]] = defaultdict(list)
+    for item, *_, line in _dropped(described):
+        dropped[item.class_name].append(line.reason)
+    return assess({item.class_name: item.phrases for item in described}, dropped, examples)
 
 
-def _dropped(described: Sequence[Described]) -> Iterator[tuple[Described, Reading, Any]]:
-    return ((item, reading, line) for item in described for reading in item.readings for line in reading.dropped)
+def _responses(described: Sequence[Described]) -> Iterator[tuple[Described, Retrieved, Response]]:
+    return (
+        (item, retrieved, response)
+        for item in described
+        for retrieved in item.retrieved
+        for response in retrieved.responses
+    )
+
+
+def _warn_of_poor_phrases(described: Sequence[Described], quality: Mapping[str, Quality]) -> None:
+    cut = Counter(item.class_name for item, *_, line in _dropped(described) if line.reason == "unfinished")
+    poor = [
+        name
+        for name, figures in quality.items()
+        if figures.unfinished + figures.incoherent > (figures.descriptions + cut[name]) / 2
+    ]
+    if poor:
+        log.warning(
+            "describe: most phrases of %s are unfinished or incoherent (columns of the report): read them, and try "
+            "another prompt or a larger model", ", ".join(map(repr, poor)),
+        )  # fmt: skip
+
+
+def _dropped(described: Sequence[Described]) -> Iterator[tuple[Described, Retrieved, Response, Dropped]]:
+    return ((*found, line) for found in _responses(described) for line in found[-1].parsed.dropped)
 
 
 def _description_rows(described: Sequence[Described]) -> Iterable[dict[str, Any]]:
@@ -85,49 +132,38 @@ def _dropped_rows(described: Sequence[Described]) -> Iterable[dict[str, Any]]:
         {
             "class_id": ids[item.class_name],
             "class_name": item.class_name,
-            "purpose": reading.purpose,
-            "attempt": reading.response.attempt,
+            "purpose": retrieved.topic.purpose,
+            "attempt": response.attempt,
             "line": line.line,
             "reason": line.reason,
         }
-        for item, reading, line in _dropped(described)
+        for item, retrieved, response, line in _dropped(described)
     )
 
 
-def _response_rows(described: Sequence[Described], provider: Provider) -> Iterable[dict[str, Any]]:
-    for class_id, item in enumerate(described):
-        for reading in item.readings:
-            question, answer = reading.response.question, reading.response.answer
-            parameters = {
-                **provider.identity,
-                "seed": question.seed,
-                "temperature": question.temperature,
-                "max_tokens": question.max_tokens,
-            }
-            yield {
-                "class_id": class_id,
-                "class_name": item.class_name,
-                "purpose": reading.purpose,
-                "attempt": reading.response.attempt,
-                "model": provider.model,
-                "answered_by": answer.model,
-                "parameters": json.dumps(parameters, sort_keys=True),
-                "prompt_hash": reading.prompt_hash,
-                "system": question.system,
-                "prompt": question.user,
-                "text": answer.text,
-                "cut_off": answer.cut_off,
-                "new": reading.response.new,
-                "prompt_tokens": answer.prompt_tokens,
-                "completion_tokens": answer.completion_tokens,
-                "seconds": answer.seconds,
-                "cost": answer.cost,
-            }
+def _response_rows(described: Sequence[Described]) -> list[dict[str, Any]]:
+    ids = {item.class_name: class_id for class_id, item in enumerate(described)}
+    return [
+        {
+            "class_id": ids[item.class_name],
+            "class_name": item.class_name,
+            "purpose": retrieved.topic.purpose,
+            **response_row(
+                retrieved.provider,
+                response.question,
+                response.answer,
+                attempt=response.attempt,
+                new=response.new,
+                prompt_hash=retrieved.topic.prompt_hash,
+            ),
+        }
+        for item, retrieved, response in _responses(described)
+    ]
 
 
-def _summary(described: Sequence[Described], quality: Mapping[str, Quality]) -> dict[str, JsonValue]:
-    responses = [reading.response for item in described for reading in item.readings]
-    costs = [response.answer.cost for response in responses if response.new and response.answer.cost is not None]
+def _summary(
+    described: Sequence[Described], quality: Mapping[str, Quality], responses: Sequence[Mapping[str, Any]]
+) -> dict[str, JsonValue]:
     descriptions = sum(len(item.phrases) for item in described)
     named = sum(figures.names_class * figures.descriptions for figures in quality.values())
     return {
@@ -139,11 +175,9 @@ def _summary(described: Sequence[Described], quality: Mapping[str, Quality]) -> 
         "names_class": round(named / descriptions, 4),
         "non_visual": sum(figures.non_visual for figures in quality.values()),
         "example_copies": sum(figures.example_copies for figures in quality.values()),
+        "unfinished": sum(figures.unfinished for figures in quality.values()),
+        "incoherent": sum(figures.incoherent for figures in quality.values()),
         "shared": sum(figures.shared for figures in quality.values()),
         "dropped_lines": sum(1 for _ in _dropped(described)),
-        "requests": sum(response.new for response in responses),
-        "answers_from_cache": sum(not response.new for response in responses),
-        "prompt_tokens": sum(response.answer.prompt_tokens for response in responses),
-        "completion_tokens": sum(response.answer.completion_tokens for response in responses),
-        "cost": round(sum(costs), 6) if costs else None,
+        **response_figures(responses),
     }

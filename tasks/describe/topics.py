@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.describe import DescribeParams, DescriptorFile
+from tasks.describe import DescribeParams, LlamaCpp, OpenAI
 from tasks.describe.answers import Question
 from tasks.describe.grammar import phrases_grammar
 from tasks.describe.names import spoken_names
@@ -58,38 +58,46 @@ class Topic:
         )
 
 
-def make_topics(params: DescribeParams) -> list[Topic]:
-    """One topic for every class, then one for every class of every group to contrast.
+def description_topics(params: DescribeParams) -> list[Topic]:
+    """One topic for every class; none where a file describes them.
 
     Raises:
-        InputError: a prompt cannot be read, or makes no use of a context that is given.
+        InputError: the prompt cannot be read, or makes no use of a context that is given.
     """
-    if params.prompt is None:
+    if params.describer is None or params.prompt is None:
         return []
-    describe = _Maker(params, read_prompt(params.prompt), "description")
-    topics = [describe.topic(name) for name in params.classes]
-    if params.contrast_prompt is not None:
-        contrast = _Maker(params, read_prompt(params.contrast_prompt, contrast=True), "contrast")
-        topics += [contrast.topic(name, group) for group in params.contrast for name in group]
-    return topics
+    maker = _Maker(params, params.describer, read_prompt(params.prompt), "description")
+    return [maker.topic(name) for name in params.classes]
+
+
+def contrast_topics(params: DescribeParams) -> list[Topic]:
+    """One topic for every class of every group to contrast.
+
+    Raises:
+        InputError: the prompt cannot be read, or makes no use of a context that is given.
+    """
+    if params.contraster is None or params.contrast_prompt is None:
+        return []
+    maker = _Maker(params, params.contraster, read_prompt(params.contrast_prompt, contrast=True), "contrast")
+    return [maker.topic(name, group) for group in params.contrast for name in group]
 
 
 class _Maker:
     """Makes the topics of one prompt."""
 
-    def __init__(self, params: DescribeParams, prompt: Prompt, purpose: Purpose) -> None:
+    def __init__(self, params: DescribeParams, provider: LlamaCpp | OpenAI, prompt: Prompt, purpose: Purpose) -> None:
         if params.context is not None and prompt.context is None:
             raise InputError(
                 f"describe.context = {params.context!r}: the {purpose} prompt has no key `context` that would say it, "
                 "for instance `context: All photos show {context}.`"
             )
         self._params = params
+        self._provider = provider
         self._prompt = prompt
         self._purpose = purpose
         self._spoken = spoken_names(params.classes)
 
     def topic(self, class_name: str, group: Sequence[str] = ()) -> Topic:
-        assert not isinstance(self._params.provider, DescriptorFile)  # by validation
         subject = self._spoken[class_name]
         others = [self._said(name) for name in group if name != class_name]
         return Topic(
@@ -104,9 +112,9 @@ class _Maker:
                 subject=subject,
                 system=self._prompt.system_message(self._params.context),
                 user=self._prompt.user_message(self._said(class_name), others),
-                seed=self._params.provider.seed,
-                temperature=self._params.provider.temperature,
-                max_tokens=self._params.provider.max_tokens,
+                seed=self._provider.seed,
+                temperature=self._provider.temperature,
+                max_tokens=self._provider.max_tokens,
                 grammar=phrases_grammar(subject),
             ),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import JsonValue
 
-from prolab_model.checkpoint import ModelCard, load_model
+from artifacts import Artifact
+from prolab_model.checkpoint import ModelCard, load_model, read_card
 from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import Split, read_split
@@ -38,8 +39,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     params: EvaluateParams = context.params
     checkpoint, dataset = context.inputs["checkpoint"], context.inputs["dataset"]
     split = read_split(dataset, params.split)
-    segmentor, card = load_model(checkpoint.path)
-    _require_same_classes(card, split)
+    segmentor, card = _load(checkpoint, split.classes)
     photos = list_photos(dataset, params.split, split)
     class_matrix = segmentor.label_space.class_matrix.bool().numpy()
     predictor = _predictor(segmentor, card, params)
@@ -63,14 +63,33 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     }
 
 
-def _require_same_classes(card: ModelCard, split: Split) -> None:
-    if card.classes == split.classes:
+def _load(checkpoint: Artifact, classes: Sequence[str]) -> tuple[PropertySegmentor, ModelCard]:
+    """The network that predicts these classes; one that was trained on several data sets may know others, too.
+
+    Raises:
+        InputError: it knows no data set of these classes.
+    """
+    card = read_card(checkpoint.path)
+    if not card.datasets:
+        _require_same_classes(card.classes, classes)
+        return load_model(checkpoint.path)
+    for dataset in card.datasets:
+        if card.classes[card.rows(dataset)] == classes:
+            return load_model(checkpoint.path, dataset)
+    raise InputError(
+        f"the checkpoint was trained on {', '.join(card.datasets)}, none of which has the data set's classes: "
+        f"{', '.join(classes)}"
+    )
+
+
+def _require_same_classes(known: Sequence[str], classes: Sequence[str]) -> None:
+    if known == classes:
         return
-    unknown = [name for name in split.classes if name not in card.classes]
-    missing = [name for name in card.classes if name not in split.classes]
+    unknown = [name for name in classes if name not in known]
+    missing = [name for name in known if name not in classes]
     raise InputError(
         f"the checkpoint was trained on other classes than the data set has:"
-        f" it has {', '.join(card.classes)}; the data set has {', '.join(split.classes)};"
+        f" it has {', '.join(known)}; the data set has {', '.join(classes)};"
         f" only in the checkpoint: {', '.join(missing) or 'none'};"
         f" only in the data set: {', '.join(unknown) or 'none'}"
         f"{'' if unknown or missing else '; their order differs'}"

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from scipy.spatial.distance import cdist
 
 from artifacts import Artifact
+from tasks.cluster.naming import Naming
 from tasks.cluster.phrases import Phrases, read_phrases, require_one_encoder, vector_matrix
 from tasks.cluster.properties import Clusters
 from tasks.cluster.report import Origin
@@ -68,7 +69,8 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         distances=np.concatenate([own.distances, distance[covered]]),
     )
     origin = Origin(f"extension of {source.reference}", context.inputs, {**params.identity(), "radius": radius})
-    summary = write_label_space(context.output, phrases, clusters, properties.names, origin)
+    naming = Naming(properties.names, f"{source.reference}, which this one extends")
+    summary = write_label_space(context.output, phrases, clusters, naming, origin)
     return {
         **summary,
         "new_classes": len(new.classes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from scipy.spatial.distance import cdist
 
 from prolab_model.bank import Bank, members, read_bank, read_properties
-from tasks.cluster.naming import medoid_names
+from tasks.cluster.naming import Naming, name_by_medoids
 from tasks.cluster.phrases import Phrases, read_phrases
 from tasks.cluster.properties import Clusters, class_matrix
 from tasks.cluster.report import Origin
@@ -43,7 +43,7 @@ def run_descriptions(context: StageContext) -> Mapping[str, JsonValue]:
             f"{params.file} does not describe the data set's classes: it lacks {', '.join(missing) or 'none'}, "
             f"and has besides {', '.join(further) or 'none'}"
         )
-    quality = assess({name: described[name] for name in classes}, Counter(), set())
+    quality = assess({name: described[name] for name in classes}, dropped={})
     rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for class_id, name in enumerate(classes):
         rows["quality.parquet"].append({"class_id": class_id, "class_name": name, **asdict(quality[name])})
@@ -69,15 +69,16 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     params: ImportLabelsParams = context.params
     phrases = read_phrases(context.inputs)
     if params.file.suffix == ".json":
-        clusters, names = _from_properties(_properties(params.file), phrases)
+        properties = _properties(params.file)
+        clusters, naming = _from_properties(properties, phrases), Naming(list(properties), params.file.name)
     else:
         clusters = _from_bank(_bank(params.file), phrases, params.file)
-        names = medoid_names(clusters, phrases.texts)
+        naming = name_by_medoids(clusters, phrases.texts)
     origin = Origin(f"import of {params.file.name}", context.inputs, {"file": params.file.name})
-    return write_label_space(context.output, phrases, clusters, names, origin)
+    return write_label_space(context.output, phrases, clusters, naming, origin)
 
 
-def _from_properties(properties: Mapping[str, Sequence[str]], phrases: Phrases) -> tuple[Clusters, list[str]]:
+def _from_properties(properties: Mapping[str, Sequence[str]], phrases: Phrases) -> Clusters:
     """Clusters whose centres are the means of the members' vectors."""
     names = list(properties)
     number = {name: index for index, name in enumerate(names)}
@@ -87,7 +88,7 @@ def _from_properties(properties: Mapping[str, Sequence[str]], phrases: Phrases) 
     sums = np.zeros((len(names), phrases.vectors.shape[1]))
     np.add.at(sums, assigned, phrases.vectors)
     centres = (sums / np.bincount(assigned, minlength=len(names))[:, None]).astype(np.float32)
-    return Clusters(centres, assigned, np.linalg.norm(phrases.vectors - centres[assigned], axis=1)), names
+    return Clusters(centres, assigned, np.linalg.norm(phrases.vectors - centres[assigned], axis=1))
 
 
 def _from_bank(bank: Bank, phrases: Phrases, path: Path) -> Clusters:
@@ -107,7 +108,8 @@ def _from_bank(bank: Bank, phrases: Phrases, path: Path) -> Clusters:
         owners = ", ".join(dict.fromkeys(repr(phrases.classes[class_id]) for class_id, _ in missing))
         raise InputError(
             f"{path}: {len(missing)} properties of classes have no description of the class among those that lie "
-            f"nearest to them: of {owners}. The encoder, or its pooling, is not the one that the bank was made with"
+            f"nearest to them: of {owners}. The bank was made with another encoder, or with other settings of it "
+            "(embed.pooling, embed.template, embed.lower_case, embed.normalize)"
         )
     return clusters
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PlainValidator, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, JsonValue, PlainValidator, PositiveInt, field_validator
 
 from artifacts import FileHashes
 from prolab_model.config_file import ConfigError, read_config
@@ -34,6 +36,16 @@ Weights = Annotated[Path | str, PlainValidator(_weights)]
 """Pretrained weights: the path of a file, or `timm:` and timm's name of a model."""
 
 
+def _long_side_first(size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] < size[1]:
+        raise ValueError("expected two sides, the longer one first")
+    return size
+
+
+BaseSize = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_long_side_first)]
+"""Long and short side in pixels."""
+
+
 class TrainParams(StageParams):
     """Network, schedule and augmentation.
 
@@ -47,6 +59,7 @@ class TrainParams(StageParams):
         batch_size: crops in a step.
         crop_size: height and width of a crop, in pixels, a multiple of 32.
         base_size: long and short side that a photo is fitted into where its factor is 1; its own size if not given.
+        base_sizes: those of single data sets, by name, where several are trained on.
         scale_range: smallest and largest factor on the base size before a photo is cropped.
         test_scale: factor on the base size when the model is used.
         learning_rate: of the transformer's last block.
@@ -73,7 +86,8 @@ class TrainParams(StageParams):
     max_iters: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=1)
     crop_size: int = Field(default=512, gt=0, multiple_of=32)
-    base_size: tuple[PositiveInt, PositiveInt] | None = None
+    base_size: BaseSize | None = None
+    base_sizes: dict[str, BaseSize | None] = Field(default={})
     scale_range: tuple[float, float] = (0.5, 2.0)
     test_scale: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=6e-5, gt=0)
@@ -101,12 +115,9 @@ class TrainParams(StageParams):
             raise ValueError("expected two factors above 0, the smaller one first")
         return scale_range
 
-    @field_validator("base_size")
-    @classmethod
-    def _long_side_first(cls, base_size: tuple[int, int] | None) -> tuple[int, int] | None:
-        if base_size is not None and base_size[0] < base_size[1]:
-            raise ValueError("expected two sides, the longer one first")
-        return base_size
+    def base_size_of(self, dataset: str) -> tuple[int, int] | None:
+        """The base size of one of several data sets."""
+        return self.base_sizes.get(dataset, self.base_size)
 
     def network(self) -> ConfigValues:
         """The `model` of the network's config; raises InputError when the file has none."""
@@ -175,6 +186,7 @@ STAGE = Stage(
     sources=(
         "tasks.train.run",
         "tasks.train.hooks",
+        "tasks.train.training_set",
         "prolab_model.network_config",
         "prolab_model.optimizer",
         "prolab_model.pretrained",
@@ -184,3 +196,8 @@ STAGE = Stage(
     ),
     description="Train the network to predict the properties of every pixel",
 )
+
+
+def joint_stage(datasets: Sequence[str]) -> Stage:
+    """The same stage for several data sets at once; their names are those of its inputs beside the label space."""
+    return replace(STAGE, inputs={**dict.fromkeys(datasets, DATASET), "label_space": LABEL_SPACE})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,22 @@ from torch.utils.data import DataLoader, Subset
 
 from artifacts import Artifact
 from prolab_model.checkpoint import ModelCard, save_model
-from prolab_model.data import TrainingCrops, training_pipeline
+from prolab_model.data import Sample, TrainingCrops, training_pipeline
 from prolab_model.label_space import PropertyLabelSpace
 from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import IterBasedRunner, MMDataParallel, build_segmentor, collate
 from prolab_model.optimizer import layer_decay_groups
 from prolab_model.pretrained import load_pretrained, read_weights
 from prolab_model.segmentor import PropertySegmentor
-from tasks.dataset import Split, read_split
 from tasks.device import choose_device
 from tasks.errors import InputError
-from tasks.label_space import read_properties, select_class_matrix
+from tasks.label_space import read_properties
 from tasks.progress import ProgressBar
 from tasks.stage import StageContext
 from tasks.train import TrainParams
 from tasks.train.hooks import BackwardHook, CurveHook, ProgressHook, TrainingStateHook
 from tasks.train.report import draw_learning_curve, write_curve, write_report
+from tasks.train.training_set import TrainingSet, read_class_matrix, read_training_set
 
 log = logging.getLogger(__name__)
 
@@ -46,26 +46,27 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     """Train, going on from the last training state in the workspace if there is one.
 
     Raises:
-        InputError: when label space and data set have other classes, or the pretrained weights do not fit.
+        InputError: when label space and data sets have other classes, or the pretrained weights do not fit.
     """
     params: TrainParams = context.params
-    split = read_split(context.inputs["dataset"], "train")
+    training_set, label_space = read_training_set(context.inputs, params), context.inputs["label_space"]
     torch.manual_seed(params.seed)
-    network = _network_config(params, context.inputs["label_space"], split)
+    network = _network_config(params, label_space, training_set)
     device = choose_device(params.device, "train.device")
-    segmentor = _build(network, params, context.inputs["label_space"], split)
+    segmentor = _build(network, params, label_space, training_set)
     segmentor.to(device)
     curve = CurveHook(params.log_every)
     with context.progress.bar("train", total=params.max_iters, unit="iterations") as bar:
         runner = _runner(segmentor, params, curve, context.workspace, bar)
         bar.advance(runner.iter)
-        runner.run([_loader(params, split, runner.iter)], [("train", 1)])
+        runner.run([_loader(params, training_set.samples, runner.iter)], [("train", 1)])
 
     card = ModelCard(
         network=network,
-        classes=split.classes,
-        palette=split.palette,
-        properties=_property_names(segmentor, context.inputs["label_space"], split.classes),
+        classes=training_set.classes,
+        datasets=dict(training_set.datasets),
+        palette=training_set.palette,
+        properties=_property_names(segmentor, label_space, training_set.classes),
         test_scale=params.test_scale,
         base_size=params.base_size,
     )
@@ -79,18 +80,27 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     return {"iterations": params.max_iters, **figures}
 
 
-def _network_config(params: TrainParams, label_space: Artifact, split: Split) -> dict[str, Any]:
+def _network_config(params: TrainParams, label_space: Artifact, training_set: TrainingSet) -> dict[str, Any]:
     """The network's config, with the sizes that the label space decides; one-hot labels have the classes' alone."""
     network: dict[str, Any] = params.network()
-    classes = len(split.classes)
+    classes = len(training_set.classes)
     if network["label_space"].get("kind") == "one_hot":
+        if training_set.datasets:
+            raise InputError(
+                f"train.model: {params.model} has one-hot labels, which say nothing of what the classes of "
+                f"{', '.join(training_set.datasets)} have in common: expected a network of property labels"
+            )
         return sized_network(network, properties=classes, classes=classes, width=classes)
     properties, width = read_properties(label_space).centres.shape
-    network["label_space"]["contrast"] = params.contrast
+    network["label_space"] |= {"contrast": params.contrast}
+    if training_set.datasets:
+        network["label_space"] |= {"groups": [len(group) for group in training_set.groups]}
     return sized_network(network, properties=properties, classes=classes, width=width)
 
 
-def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifact, split: Split) -> PropertySegmentor:
+def _build(
+    network: Mapping[str, Any], params: TrainParams, label_space: Artifact, training_set: TrainingSet
+) -> PropertySegmentor:
     segmentor: PropertySegmentor = build_segmentor(dict(copy.deepcopy(network)))
     if params.pretrained is not None:
         try:
@@ -99,12 +109,13 @@ def _build(network: Mapping[str, Any], params: TrainParams, label_space: Artifac
             raise InputError(f"train.pretrained: {params.pretrained}: {error}") from error
         log.info("%s: %s", params.pretrained_name(), report)
     if isinstance(segmentor.label_space, PropertyLabelSpace):
-        class_matrix = select_class_matrix(label_space, split.classes).matrix
+        class_matrix = read_class_matrix(label_space, training_set)
         centres = read_properties(label_space).centres
         segmentor.label_space.assign(torch.from_numpy(centres), torch.from_numpy(class_matrix).float())
     if params.checkpoint_activations:
         turn_on_checkpointing(segmentor.backbone)
-    segmentor.class_weights.copy_(torch.from_numpy(class_weights(split.class_pixels, params.class_weight_power)))
+    weights = class_weights(training_set.class_pixels, params.class_weight_power)
+    segmentor.class_weights.copy_(torch.from_numpy(weights))
     segmentor.autocast = torch.bfloat16 if params.precision == "bfloat16" else None
     return segmentor
 
@@ -181,15 +192,13 @@ def _quiet_logger() -> logging.Logger:
     return logger
 
 
-def _loader(params: TrainParams, split: Split, first_iteration: int) -> DataLoader[Any]:
+def _loader(params: TrainParams, samples: Sequence[Sample], first_iteration: int) -> DataLoader[Any]:
     """Batches from `first_iteration` to the end of the schedule."""
     crops = TrainingCrops(
-        split.samples,
+        samples,
         length=params.max_iters * params.batch_size,
         seed=params.seed,
-        pipeline=training_pipeline(
-            (params.crop_size, params.crop_size), params.scale_range, split.rules, params.base_size
-        ),
+        pipeline=training_pipeline((params.crop_size, params.crop_size), params.scale_range),
         class_balanced=params.class_balanced,
     )
     return DataLoader(

@@ -50,6 +50,9 @@ def test_checkpoint_is_exported(stored: Prolab) -> None:
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(CLASSES)
     (labels,) = session.run(["labels"], {"images": np.full((1, 3, 45, 70), 128, dtype=np.float32)})
     assert labels.shape == (1, 45, 70)
+    refused = stored("export", "mine", "part.onnx", "--dataset", "x")
+    assert (refused.returncode, (stored.folder / "part.onnx").exists()) == (2, False)
+    assert "--dataset x: the checkpoint is of a single data set" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_without_data_set_and_names_the_bank_says_all(released: Prolab) -> None:
     ("arguments", "message"),
     [
         (("absent.pth", *BANK, *NETWORK), "checkpoint: no file absent.pth"),
+        (("absent.pth", *BANK, *NETWORK, "--tag", "3fa9"), "'3fa9' is no name for a tag"),  # before anything is read
         (("released.pth", "--bank", ".", *NETWORK), "--bank . is a folder: name the file"),
         (("released.pth", *BANK, "--model", "squares/squares.py"), "defines no dict named `model`"),
     ],

@@ -10,11 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from processes import Prolab, rows
 
 from artifacts import Store
-from tests.label_spaces import MINILM, STREET, make_label_space
+from tasks import cluster
+from tasks.execution import run_stage
+from tasks.label_space import read_properties
+from tasks.progress import SilentProgress
+from tests.label_spaces import MINILM, STREET, make_embeddings, make_label_space
 
 NEW = {"truck": ["Large rubber wheels", "Painted metal body", "Glass windshield", "The treaty was signed in May"]}
 
@@ -74,6 +80,29 @@ def test_exports_are_imported_again_as_the_same_label_space(prolab: Prolab) -> N
     assert prolab("artifacts", "verify").returncode == 0
 
 
+@pytest.mark.slow
+def test_a_label_space_is_imported_with_the_settings_that_it_was_made_with(real_prolab: Prolab) -> None:
+    store = Store(real_prolab.folder / "store")
+    settings = {"template": "a {category}, which has {text}", "lower_case": False, "normalize": False}
+    embeddings = make_embeddings(store, STREET, real_prolab.folder, **settings)
+    params = cluster.ClusterParams(properties=12)
+    made = run_stage(cluster.STAGE, params, {"embeddings": embeddings}, store, SilentProgress()).artifact
+    store.tag(made, "made")
+    output(real_prolab, "labels", "export", "made", "made.pth", "--format", "bank")
+
+    plain = real_prolab("import", "labels", "made.pth", "--encoder", MINILM)
+    assert plain.returncode == 2
+    assert "made with another encoder, or with other settings of it (embed.pooling, embed.template" in plain.stderr
+    overrides = [("--set", f"embed.{name}={str(value).lower()}") for name, value in settings.items()]
+    output(real_prolab, "import", "labels", "made.pth", "--encoder", MINILM, "--tag", "back", *sum(overrides, ()))
+    imported = store.resolve("label_space:back")
+    assert read_properties(imported).names == read_properties(made).names
+    np.testing.assert_array_equal(read_properties(imported).centres, read_properties(made).centres)
+    columns = ["class_name", "text", "property_id", "distance"]
+    ours, theirs = (space.table("assignments.parquet").select(columns).to_pandas() for space in (imported, made))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
 def test_diff_of_two_numbers_of_properties(prolab: Prolab) -> None:
     text = output(prolab, "labels", "diff", "twelve", "ten")
     agreement = rows(text)
@@ -118,6 +147,11 @@ def test_extend(prolab: Prolab) -> None:
         (("labels", "extend", "twelve", "wrong.json"), "wrong.json: not valid JSON"),
         (("labels", "extend", "twelve", "list.json"), "expected a JSON object of class -> list of descriptions"),
         (("labels", "extend", "twelve", "list.json", "--encoder", "./absent"), "No model at"),
+        # Before anything is looked for.
+        (("labels", "extend", "absent", "absent.json", "--tag", "latest"), "'latest' is no name for a tag"),
+        (("artifacts", "tag", "label_space:absent", "3fa9"), "'3fa9' is no name for a tag"),
+        (("import", "labels", "absent.json", "--tag", "a b"), "'a b' is no name for a tag"),
+        (("import", "labels", "absent.json", "--set", "embed.poling=cls"), "did you mean 'pooling'?"),
         (("import", "labels", "absent.json"), "absent.json: there is no such file"),
         (("import", "labels", "list.json", "--dataset", "absent.py"), "--dataset: "),
     ],

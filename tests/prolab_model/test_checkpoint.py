@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prolab_model.checkpoint import ModelCard, load_model, save_model
+from prolab_model.checkpoint import KnownDataset, ModelCard, load_model, save_model
 from tests.prolab_model.networks import CLASSES, PROPERTIES, small_config, small_segmentor
 
 CARD = ModelCard(
@@ -42,3 +42,22 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(CARD.model_copy(update={"network": other}).model_dump_json())
     with pytest.raises(RuntimeError, match="size mismatch"):
         load_model(tmp_path)
+
+
+def test_a_network_of_several_data_sets_predicts_the_classes_of_one(tmp_path: Path) -> None:
+    config = small_config()
+    config["label_space"] |= {"groups": [1, 3]}
+    segmentor = small_segmentor(label_space=config["label_space"]).eval()
+    two = KnownDataset(first_class=1, classes=3, base_size=(96, 64))
+    datasets = {"one": KnownDataset(first_class=0, classes=1), "two": two, "two again": two}
+    save_model(tmp_path, segmentor, CARD.model_copy(update={"network": config, "datasets": datasets}))
+    everything, whole = load_model(tmp_path)
+    assert whole.classes == CARD.classes
+    part, card = load_model(tmp_path, "two again")
+    assert (card.classes, card.palette, card.datasets) == (CARD.classes[1:], CARD.palette[1:], {})
+    assert card.base_size == (96, 64)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(part.encode_decode(images, []), everything.encode_decode(images, [])[:, 1:])
+    save_model(tmp_path, part, card)
+    assert load_model(tmp_path)[1] == card

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -26,12 +27,12 @@ def samples(tmp_path: Path) -> list[Sample]:
         paths = tmp_path / f"{number}.png", tmp_path / f"{number}_label.png"
         cv2.imwrite(str(paths[0]), image)
         cv2.imwrite(str(paths[1]), label)
-        made.append(Sample(*paths, frozenset({0, number})))
+        made.append(Sample(*paths, frozenset({0, number}), RULES))
     return made
 
 
 def make_crops(samples: list[Sample], class_balanced: float, seed: int = 0, length: int = 30) -> TrainingCrops:
-    pipeline = training_pipeline((32, 32), (0.75, 1.5), RULES)
+    pipeline = training_pipeline((32, 32), (0.75, 1.5))
     return TrainingCrops(samples, length, seed, pipeline, class_balanced)
 
 
@@ -63,7 +64,7 @@ def test_balanced_crops_hold_the_rare_classes(samples: list[Sample]) -> None:
 
 
 def test_crops_are_normalised_and_padded(samples: list[Sample]) -> None:
-    pipeline = training_pipeline((96, 96), (1.0, 1.0), RULES)
+    pipeline = training_pipeline((96, 96), (1.0, 1.0))
     image, label = crop(TrainingCrops(samples, 3, 0, pipeline, 0.0), 0)
     assert image.shape == (3, 96, 96)
     assert label.shape == (1, 96, 96)
@@ -73,8 +74,9 @@ def test_crops_are_normalised_and_padded(samples: list[Sample]) -> None:
 
 def test_photos_are_fitted_into_the_base_size(samples: list[Sample]) -> None:
     """80 x 60 into 120 x 120 is 120 x 90: what is left of the crop is padding."""
-    pipeline = training_pipeline((128, 128), (1.0, 1.0), RULES, base_size=(120, 120))
-    _, label = crop(TrainingCrops(samples, 3, 0, pipeline, 0.0), 0)
+    pipeline = training_pipeline((128, 128), (1.0, 1.0))
+    fitted = [replace(sample, base_size=(120, 120)) for sample in samples]
+    _, label = crop(TrainingCrops(fitted, 3, 0, pipeline, 0.0), 0)
     assert (label[0, 90:] == 255).all()
     assert (label[0, :, 120:] == 255).all()
     assert (label[0, 20:90, 20:120] != 255).all()

@@ -221,3 +221,53 @@ def test_pixels_are_scored_in_full_precision_under_autocast() -> None:
     expected = summed()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(torch.stack(summed()), torch.stack(expected))
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "bce"}, {"normalise": True}])
+def test_classes_of_several_data_sets_compete_with_their_own_alone(options: dict[str, Any]) -> None:
+    """Two images of two data sets together are the two of them apart."""
+    options |= {"contrast": 0.5}
+    together, alone = make_label_space(groups=[2, 1], **options), [make_label_space(**options) for _ in range(2)]
+    features, labels = make_pixels()
+    labels[0] = torch.where(labels[0] == IGNORED, IGNORED, labels[0] % 2)
+    labels[1] = torch.where(labels[1] == 2, IGNORED, 0)
+    features.requires_grad_()
+    loss, right = loss_of(together, features, labels, first_classes=torch.tensor([0, 2]))
+    (gradient,) = torch.autograd.grad(loss, features)
+
+    alone[0].class_matrix, alone[1].class_matrix = together.class_matrix[:2], together.class_matrix[2:]
+    classifier, sums, rights, counted = make_classifier(), [], [], []
+    for number, label_space in enumerate(alone):
+        own = labels[number : number + 1]
+        weights = torch.ones(len(label_space.class_matrix), dtype=torch.float64)
+        part, share = label_space.loss(features[number : number + 1], classifier, own, weights)
+        counted.append((own != IGNORED).sum())
+        sums.append(part * counted[-1])
+        rights.append(share * counted[-1])
+    expected = sum(sums) / sum(counted)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(right.double(), (sum(rights) / sum(counted)).double())
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, features)[0])
+
+
+def test_more_classes_than_labels_have_numbers() -> None:
+    """Class 255 of 300 is a class, and 255 in a label map is still no label."""
+    torch.manual_seed(0)
+    label_space = PropertyLabelSpace(PROPERTIES, 300, WIDTH, groups=[254, 46]).double()
+    label_space.assign(torch.randn(PROPERTIES, WIDTH), torch.eye(PROPERTIES).repeat(60, 1))
+    features, _ = make_pixels()
+    labels = torch.full((2, 16, 24), IGNORED)
+    weights = torch.zeros(300, dtype=torch.float64)
+    weights[255] = 1
+    labels[1, :8] = 1
+    loss, _ = label_space.loss(features, make_classifier(), labels, weights, first_classes=torch.tensor([0, 254]))
+    alone = PropertyLabelSpace(PROPERTIES, 46, WIDTH).double()
+    alone.assign(label_space.centres, label_space.class_matrix[254:])
+    expected, _ = alone.loss(features[1:], make_classifier(), labels[1:], weights[254:])
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("groups", [[2, 2], [3, 0]])
+def test_groups_must_hold_every_class_once(groups: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"label_space\.groups: expected numbers of classes, 3 in sum"):
+        make_label_space(groups=groups)

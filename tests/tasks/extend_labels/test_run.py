@@ -137,5 +137,8 @@ def test_vectors_of_another_kind_are_refused(street: Artifact, store: Store, tmp
 
 def test_report_names_the_source(street: Artifact, extend: Callable[..., StageResult]) -> None:
     artifact = extend(street, NEW).artifact
-    assert f"extension of {street.reference}" in artifact.file("report.html").read_text(encoding="utf-8")
+    page = artifact.file("report.html").read_text(encoding="utf-8")
+    assert f"extension of {street.reference}" in page
+    assert f"Named by {street.reference}, which this one extends." in page
+    assert len(artifact.table("naming.parquet")) == 0
     assert json.loads(artifact.file("diagnostics.json").read_text())["properties_per_class"]["truck"] >= 1

@@ -40,6 +40,8 @@ def test_exported_properties_come_back_the_same(store: Store, street: Artifact, 
     export(space, tmp_path / "properties.json", "json", "minilm")
     artifact = import_labels(store, tmp_path / "properties.json", tuple(STREET))
     assert read_properties(artifact).names == space.properties.names
+    assert "Named by properties.json." in artifact.file("report.md").read_text(encoding="utf-8")
+    assert len(artifact.table("naming.parquet")) == 0
     np.testing.assert_allclose(read_properties(artifact).centres, space.properties.centres, atol=1e-6)
     (matrix,) = read_class_matrices(artifact)
     assert matrix.classes == tuple(STREET)
@@ -69,7 +71,7 @@ def test_a_bank_of_another_encoder_is_refused(store: Store, street: Artifact, tm
     bank = to_bank(read_described_space(street))
     other = torch.nn.functional.normalize(torch.randn(12, 384, generator=torch.Generator().manual_seed(0)), dim=1)
     write_bank(tmp_path / "other.pth", type(bank)(other, bank.class_matrix, bank.descriptions))
-    with pytest.raises(InputError, match="The encoder, or its pooling, is not the one that the bank was made with"):
+    with pytest.raises(InputError, match="The bank was made with another encoder, or with other settings of it"):
         import_labels(store, tmp_path / "other.pth")
     write_bank(tmp_path / "narrow.pth", type(bank)(other[:, :300], bank.class_matrix, bank.descriptions))
     with pytest.raises(InputError, match="its centres are 300 wide, the encoder's vectors 384"):

@@ -41,6 +41,7 @@ def _write_label_space(folder: Path, names: list[str]) -> dict[str, int]:
     write("class_properties.parquet", {name: [pair[name] for pair in pairs] for name in pairs[0]})
     phrases = {"position": list(range(6)), "text": ["phrase"] * 6, "distance": [0.0] * 6}
     write("assignments.parquet", {**{name: [pair[name] for pair in pairs] for name in pairs[0]}, **phrases})
+    write("naming.parquet", {name: [] for name in LABEL_SPACE.tables["naming.parquet"].names})
     for name in LABEL_SPACE.files:
         (folder / name).write_text("{}", encoding="utf-8")
     return {"properties": 4}

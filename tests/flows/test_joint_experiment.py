@@ -1,0 +1,158 @@
+"""Experiments on several data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from processes import Prolab, rows
+
+from flows.experiment import JointExperiment, load_experiment
+from tasks.errors import InputError
+from tests.conftest import REPOSITORY
+from tests.squares import CLASSES
+
+EXPERIMENTS = REPOSITORY / "configs" / "experiments"
+
+FIELDS = {
+    "lawn": ["Covered in grass", "Neatly mown", "Green in spring"],
+    "barn": ["Made of red brick", "Large gate at the front", "Rectangular outline"],
+    "lake": ["Filled with water", "Wide open surface", "Mirror-like surface"],
+}
+
+
+@pytest.fixture
+def joint(tmp_path: Path) -> Path:
+    path = tmp_path / "joint.yaml"
+    path.write_text(
+        f"""name: joint
+join:
+  streets: {EXPERIMENTS / "cityscapes.yaml"}
+  more: {EXPERIMENTS / "bdd100k.yaml"}
+  scenes: {EXPERIMENTS / "ade20k.yaml"}
+cluster: {{properties: 300}}
+train: {{model: {REPOSITORY / "configs/models/ade20k_vit_adapter_b.py"}, pretrained: null}}
+"""
+    )
+    return path
+
+
+def test_classes_that_two_data_sets_have_are_described_once(joint: Path) -> None:
+    assert {step.name: dict(step.inputs) for step in load_experiment(joint).steps()} == {
+        "streets.index": {},
+        "streets.describe": {},
+        "streets.embed": {"descriptions": "streets.describe"},
+        "more.index": {},
+        "scenes.index": {},
+        "scenes.describe": {},
+        "scenes.embed": {"descriptions": "scenes.describe"},
+        "cluster": {"streets": "streets.embed", "scenes": "scenes.embed"},
+        "train": {
+            "streets": "streets.index",
+            "more": "more.index",
+            "scenes": "scenes.index",
+            "label_space": "cluster",
+        },
+        "streets.evaluate": {"checkpoint": "train", "dataset": "streets.index"},
+        "more.evaluate": {"checkpoint": "train", "dataset": "more.index"},
+        "scenes.evaluate": {"checkpoint": "train", "dataset": "scenes.index"},
+    }
+
+
+def test_overrides_reach_the_experiment_that_they_name(joint: Path) -> None:
+    overrides = ["scenes.describe.attempts=5", "train.max_iters=7", "more.evaluate.precision=bfloat16"]
+
+    experiment = load_experiment(joint, overrides)
+
+    assert isinstance(experiment, JointExperiment)
+    assert [member.describe.attempts for member in experiment.join.values()] == [3, 3, 5]
+    assert experiment.join["more"].evaluate.precision == "bfloat16"
+    assert (experiment.train.max_iters, experiment.train.crop_size) == (7, 512)
+    assert experiment.train.base_sizes == {"streets": (2048, 1024), "more": (2048, 1024), "scenes": (2048, 512)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.max_iter=7"], r"--set train\.max_iter=7: train\.max_iter: unknown key; did you mean 'max_iters'"),
+        (["scenes.describe.attempt=5"], r"describe\.attempt: unknown key; did you mean 'attempts'"),
+        (["sceens.describe.attempts=5"], r"sceens: unknown key"),
+        (["embed.encoder=x"], r"embed: unknown key"),
+    ],
+)
+def test_wrong_keys_are_named(joint: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_experiment(joint, overrides)
+
+
+@pytest.mark.parametrize(
+    ("join", "message"),
+    [
+        ("{a: ./a.yaml}", "expected two names or more, each with the file of an experiment; got {'a': "),
+        ("[./a.yaml, ./b.yaml]", "expected two names or more"),
+        ("{a: ./a.yaml, b: {name: b}}", "expected two names or more"),
+        ("{train: ./a.yaml, b: ./b.yaml}", "join: train: a section of experiments; name the data set otherwise"),
+        ("{a: ./a.yaml, b: ./b.yaml}", r"a\.yaml: no such file"),
+        ("{a: ./joint.yaml, b: ./joint.yaml}", r"joint\.yaml: join: unknown key"),
+    ],
+)
+def test_what_cannot_be_joined_is_named(tmp_path: Path, join: str, message: str) -> None:
+    path = tmp_path / "joint.yaml"
+    path.write_text(f"name: joint\njoin: {join}\ncluster: {{properties: 8}}\n")
+
+    with pytest.raises(InputError, match=message):
+        load_experiment(path)
+
+
+@pytest.fixture
+def two_data_sets(real_prolab: Prolab) -> Prolab:
+    """Two experiments on coloured squares, which they call by other names, and the one that joins them."""
+    folder = real_prolab.folder
+    config = (folder / "squares" / "squares.py").read_text()
+    (folder / "fields.py").write_text(config.replace(repr(CLASSES), repr(tuple(FIELDS))))
+    (folder / "fields.json").write_text(json.dumps(FIELDS))
+    meadows = (folder / "experiment.yaml").read_text()
+    (folder / "meadows.yaml").write_text(meadows)
+    (folder / "fields.yaml").write_text(
+        "base: ./meadows.yaml\nname: fields\ndataset: {config: ./fields.py}\n"
+        "describe: {provider: {type: file, path: ./fields.json}}\n"
+    )
+    (folder / "experiment.yaml").write_text(
+        f"name: joint\njoin: {{meadows: ./meadows.yaml, fields: ./fields.yaml}}\n"
+        f"cluster: {{properties: 10}}\ntrain:{meadows.partition('train:')[2].partition('evaluate:')[0]}"
+    )
+    return real_prolab
+
+
+@pytest.mark.slow
+def test_one_network_is_trained_on_two_data_sets(two_data_sets: Prolab) -> None:
+    waiting = two_data_sets.plan()
+    assert waiting["cluster"][2:] == ["-", "waits for meadows.embed, fields.embed"]
+    first = two_data_sets.states()
+    assert set(first.values()) == {"Built"}
+    assert list(first)[-4:] == ["cluster", "train", "meadows.evaluate", "fields.evaluate"]
+
+    version = two_data_sets.summary()["train"][2]
+    refused = two_data_sets("export", version, "fields.onnx")
+    assert "--dataset: expected one of meadows, fields" in refused.stderr
+    assert two_data_sets("export", version, "fields.onnx", "--dataset", "fields").returncode == 0
+    session = onnxruntime.InferenceSession(two_data_sets.folder / "fields.onnx")
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(FIELDS)
+
+    changed = two_data_sets.states("--set", "fields.evaluate.precision=bfloat16")
+    assert [step for step, state in changed.items() if state == "Built"] == ["fields.evaluate"]
+
+    texts = FIELDS | {"lake": [*FIELDS["lake"], "Surrounded by reeds"]}
+    (two_data_sets.folder / "fields.json").write_text(json.dumps(texts))
+    only = two_data_sets("run", "experiment.yaml", "--only", "fields.describe")
+    assert list(rows(only.stdout)) == ["fields.describe"], only.stderr
+    changed = two_data_sets.states()
+    assert [step for step, state in changed.items() if state == "Built"] == [
+        "fields.embed",
+        "cluster",
+        "train",
+        "meadows.evaluate",
+        "fields.evaluate",
+    ]
