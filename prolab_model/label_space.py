@@ -80,6 +80,7 @@ class LabelSpace(nn.Module, ABC):
         count_ignored: bool = False,
         measure_accuracy: bool = True,
         first_classes: Tensor | None = None,
+        total_weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Mean loss of the labelled pixels at the labels' size.
 
@@ -94,20 +95,22 @@ class LabelSpace(nn.Module, ABC):
             count_ignored: let `IGNORED` pixels count like others, as the original does.
             measure_accuracy: predict every pixel; otherwise the accuracy is 0.
             first_classes: (B,), the id that each image's labels call 0, where images are of several data sets.
+            total_weight: what the sum over the pixels is divided by, where these images are a part of a batch.
 
         Returns:
             The loss, and the share of the counted pixels whose class is right; both scalars.
         """
         similarities, lengths = self._before_upsampling(features, classifier, labels)
         without_label = len(class_weights)
-        own_ids = labels if first_classes is None else labels + first_classes[:, None, None]
-        labels = torch.where(labels == IGNORED, without_label, own_ids)
-        weights = F.pad(class_weights, (0, 1), value=float(count_ignored))
+        labels = _own_ids(labels, without_label, first_classes)
+        weights = _pixel_weights(class_weights, count_ignored)
         predict = self.predict if measure_accuracy else None
         total, right = sum_over_pixels(self.pixel_losses, predict, similarities, lengths, labels, weights)
         counted = labels.numel() if count_ignored else (labels != without_label).sum().clamp_min(1)
+        if total_weight is None:
+            total_weight = weights[labels].sum()
         # A batch without a labelled pixel has loss zero, not 0 / 0.
-        return total / weights[labels].sum().clamp_min(1e-6), right / counted
+        return total / total_weight.clamp_min(1e-6), right / counted
 
     def _before_upsampling(
         self, features: Tensor, classifier: nn.Conv2d, labels: Tensor
@@ -291,6 +294,24 @@ class OneHotLabelSpace(LabelSpace):
     def predict(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """The class with the largest logit."""
         return similarities.argmax(dim=1)
+
+
+def total_weight(
+    labels: Tensor, class_weights: Tensor, count_ignored: bool = False, first_classes: Tensor | None = None
+) -> Tensor:
+    """Sum of the weights of all pixels, by which `LabelSpace.loss` of the same arguments divides."""
+    return _pixel_weights(class_weights, count_ignored)[_own_ids(labels, len(class_weights), first_classes)].sum()
+
+
+def _own_ids(labels: Tensor, without_label: int, first_classes: Tensor | None) -> Tensor:
+    """Class ids (B, H, W) among those of all data sets, and `without_label` where a pixel has none."""
+    ids = labels if first_classes is None else labels + first_classes[:, None, None]
+    return torch.where(labels == IGNORED, without_label, ids)
+
+
+def _pixel_weights(class_weights: Tensor, count_ignored: bool) -> Tensor:
+    """Weight of a pixel of each class, and of one without a label (N + 1,)."""
+    return F.pad(class_weights, (0, 1), value=float(count_ignored))
 
 
 KINDS: dict[str, type[LabelSpace]] = {"properties": PropertyLabelSpace, "one_hot": OneHotLabelSpace}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from prolab_model import beit_adapter, vit_adapter  # noqa: F401  # registers the backbones that configs name
 from prolab_model.heads import PropertyHead
-from prolab_model.label_space import build_label_space
+from prolab_model.label_space import build_label_space, total_weight
 from prolab_model.openmmlab import SEGMENTORS, ConfigDict, EncoderDecoder
 from prolab_model.resampling import Size, same_size
 from prolab_model.windows import Window, place_windows
@@ -94,7 +95,9 @@ class PropertySegmentor(EncoderDecoder):
             outputs["accuracy"] = parts["decode.accuracy"]
         return outputs
 
-    def forward_train(self, img: Tensor, img_metas: Sequence[Config], gt_semantic_seg: Tensor) -> dict[str, Tensor]:
+    def forward_train(
+        self, img: Tensor, img_metas: Sequence[Config], gt_semantic_seg: Tensor, total_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Losses of both heads and the main head's pixel accuracy.
 
         Args:
@@ -102,15 +105,18 @@ class PropertySegmentor(EncoderDecoder):
             img_metas: what the pipeline collected of each image; `first_class` is read where the labels are those of
                 several data sets.
             gt_semantic_seg: (B, 1, H, W), class ids, which begin with 0 in each data set.
+            total_weight: `total_weight` of the whole batch, where these images are a part of one.
         """
         features = self.extract_feat(img)
-        labels, first_classes = gt_semantic_seg[:, 0], self._first_classes(img_metas, img.device)
-        loss, accuracy = self._loss(self.decode_head, features, labels, first_classes, self.measure_accuracy)
+        loss_of = partial(
+            self._loss, features=features, labels=gt_semantic_seg, img_metas=img_metas, total_weight=total_weight
+        )
+        loss, accuracy = loss_of(self.decode_head, measure_accuracy=self.measure_accuracy)
         losses = {"decode.loss_properties": loss}
         if self.measure_accuracy:
             losses["decode.accuracy"] = accuracy
         if self.with_auxiliary_head:
-            auxiliary, _ = self._loss(self.auxiliary_head, features, labels, first_classes, measure_accuracy=False)
+            auxiliary, _ = loss_of(self.auxiliary_head, measure_accuracy=False)
             losses["aux.loss_properties"] = self.auxiliary_weight * auxiliary
         return losses
 
@@ -119,22 +125,29 @@ class PropertySegmentor(EncoderDecoder):
             return None
         return torch.tensor([meta["first_class"] for meta in img_metas], device=device)
 
+    def total_weight(self, img_metas: Sequence[Config], gt_semantic_seg: Tensor) -> Tensor:
+        """Sum of the weights of all pixels of a batch, which the loss is divided by; arguments as `forward_train`'s."""
+        first_classes = self._first_classes(img_metas, gt_semantic_seg.device)
+        return total_weight(gt_semantic_seg[:, 0], self.class_weights, self.reference_quirks, first_classes)
+
     def _loss(
         self,
         head: PropertyHead,
         features: Sequence[Tensor],
         labels: Tensor,
-        first_classes: Tensor | None,
+        img_metas: Sequence[Config],
+        total_weight: Tensor | None,
         measure_accuracy: bool,
     ) -> tuple[Tensor, Tensor]:
         return self.label_space.loss(
             head(features),
             head.conv_seg,
-            labels,
+            labels[:, 0],
             self.class_weights,
             count_ignored=self.reference_quirks,
             measure_accuracy=measure_accuracy,
-            first_classes=first_classes,
+            first_classes=self._first_classes(img_metas, labels.device),
+            total_weight=total_weight,
         )
 
     def similarities(self, img: Tensor) -> Tensor:

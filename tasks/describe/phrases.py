@@ -36,7 +36,7 @@ _OPEN_END = re.compile(
     r"\b(?:"
     r"an?|the|its|their|his|my|our|your|every|"
     r"and|or|nor|but|because|than|if|when|where|while|whose|which|that|as|"
-    r"at|from|for|with|into|onto|to|by|via|towards?|per|such|including|(?<!\bout )of"
+    r"at|for|with|into|onto|to|by|via|towards?|per|such|including|(?<!\bout )of"
     r")\W*\Z",
     re.IGNORECASE,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -153,16 +154,19 @@ class Retriever:
         return Response(len(item.responses), item.next_question, answer, new, parsed)
 
     def _failure(self, item: Retrieved) -> str:
-        topic = item.topic
+        topic, last = item.topic, item.responses[-1]
         others = [name for name in topic.group if name != topic.class_name]
         apart = f" as against {', '.join(map(repr, others))}" if others else ""
-        way_out = (
-            "; phrases count that are said of no other class of the group and were not in the description: change the "
-            "contrast prompt, the model (describe.contrast_provider) or its seed, or merge the classes"
+        reasons = Counter(dropped.reason for dropped in last.parsed.dropped)
+        lost = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"
+        ways_out = (
+            "another contrast prompt, model (describe.contrast_provider) or seed, or one class for both"
+            if others
+            else "more describe.attempts, a lower describe.min_descriptions, another prompt or a larger model"
         )
         return (
             f"No usable description of class {topic.class_name!r}{apart} in {len(item.responses)} attempts by "
             f"{self.provider.model}: expected at least {topic.min_phrases} phrases, the last answer has "
-            f"{len(item.phrases)} and begins {item.responses[-1].answer.text[:_SHOWN_OF_ANSWER]!r}"
-            f"{way_out if others else ''}"
+            f"{len(item.phrases)} (dropped lines: {lost}) and begins {last.answer.text[:_SHOWN_OF_ANSWER]!r}. "
+            f"Ways out: {ways_out}"
         )

@@ -132,7 +132,8 @@ def test_what_stays_alike_is_named_once_all_attempts_are_spent(describe: Describ
     same = {"house": "- Has a roof\n- Has a door", "shed": "- has a door\n- Has a roof"}
     message = (
         r"'house' as against 'shed' in 2 attempts by test-model: expected at least 1 phrases, the last answer has 0 "
-        r"(.|\n)*describe\.contrast_provider(.|\n)*'shed' as against 'house' in 2 attempts"
+        r"\(dropped lines: 2 said of both\)(.|\n)*describe\.contrast_provider(.|\n)*"
+        r"'shed' as against 'house' in 2 attempts"
     )
     with ChatServer(replying(same)) as server:
         with pytest.raises(InputError, match=message):

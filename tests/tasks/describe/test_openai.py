@@ -95,7 +95,9 @@ def test_a_class_without_usable_answers_is_named_and_the_others_are_kept(describ
         return "I cannot help" if "fog" in str(body["messages"]) else "- One thing\n- Another thing\n- A third thing"
 
     with ChatServer(reply) as server:
-        with pytest.raises(InputError, match=r"'fog' in 2 attempts.*at least 3 phrases.*'I cannot help'"):
+        with pytest.raises(
+            InputError, match=r"'fog' in 2 attempts.*at least 3 phrases.*1 refusal.*'I cannot help'.*describe\.attempts"
+        ):
             describe(("road", "car", "fog"), attempts=2, concurrency=1, base_url=server.base_url)
         describe(("road", "car"), concurrency=1, base_url=server.base_url)
         assert len(server.requests) == 4

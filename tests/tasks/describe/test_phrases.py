@@ -131,7 +131,14 @@ def test_a_phrase_whose_last_word_calls_for_more_is_dropped(phrase: str) -> None
 
 @pytest.mark.parametrize(
     "phrase",
-    ["Windows to look out of", "A switch to turn it on", "Shows how wide it is", "Colours in between", "Human being"],
+    [
+        "Windows to look out of",
+        "Doors to choose from",
+        "A switch to turn it on",
+        "Shows how wide it is",
+        "Colours in between",
+        "Human being",
+    ],
 )
 def test_a_phrase_may_end_in_a_short_word(phrase: str) -> None:
     assert parse(f"- {phrase}").phrases == (phrase,)
