@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -38,6 +39,12 @@ class LabelSpace(nn.Module, ABC):
         self.register_buffer("centres", torch.zeros(properties, width))
         self.register_buffer("class_matrix", torch.zeros(classes, properties))
 
+    def part(self, classes: slice) -> LabelSpace:
+        """The label space of some of the classes, with the same properties."""
+        part = copy.copy(self)
+        part._buffers = {**self._buffers, "class_matrix": self.class_matrix[classes]}
+        return part
+
     @abstractmethod
     def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
         """What the pixels' embeddings have of every property, before it is squashed.
@@ -57,6 +64,10 @@ class LabelSpace(nn.Module, ABC):
     @abstractmethod
     def class_scores(self, similarities: Tensor) -> Tensor:
         """Scores (B, N, h, w), the largest for the predicted class, of similarities (B, K, h, w)."""
+
+    @abstractmethod
+    def votes(self, scores: Tensor, dim: int) -> Tensor:
+        """What is averaged over several views of a pixel, from class scores with N along `dim`; shape as it is."""
 
     @abstractmethod
     def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
@@ -205,6 +216,10 @@ class PropertyLabelSpace(LabelSpace):
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
         return F.conv2d(properties, rows[:, :, None, None]) / _length(properties)[:, None]
 
+    def votes(self, scores: Tensor, dim: int) -> Tensor:
+        """The cosines as they are: of any number of classes, which a softmax of values so close would flatten."""
+        return scores
+
     def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """One minus the cosine, or the binary cross-entropy, and the contrast."""
         class_matrix = F.pad(self.class_matrix, (0, 0, 0, 1)).to(similarities.dtype)  # a row of zeros for "no label"
@@ -285,6 +300,10 @@ class OneHotLabelSpace(LabelSpace):
     def class_scores(self, similarities: Tensor) -> Tensor:
         """The logits; at least float32."""
         return similarities.to(torch.promote_types(similarities.dtype, torch.float32))
+
+    def votes(self, scores: Tensor, dim: int) -> Tensor:
+        """Probabilities of the classes, as mmsegmentation averages them."""
+        return scores.softmax(dim)
 
     def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy; zero for pixels without a label."""

@@ -57,12 +57,11 @@ def _import_mmcv() -> None:
 _import_mmcv()
 
 from mmcv.cnn import ConvModule
-from mmcv.parallel import MMDataParallel, collate
-from mmcv.runner import Hook, IterBasedRunner
+from mmcv.parallel.registry import MODULE_WRAPPERS
+from mmcv.runner import Hook, IterBasedRunner, get_dist_info
 from mmcv.utils import ConfigDict
 from mmseg.core.evaluation.metrics import total_area_to_metrics
-from mmseg.datasets.builder import PIPELINES
-from mmseg.datasets.pipelines import Compose, RandomCrop, Resize
+from mmseg.datasets.pipelines import Compose, Normalize, PhotoMetricDistortion, RandomCrop, RandomFlip, Resize
 from mmseg.models import build_segmentor
 from mmseg.models.builder import BACKBONES, HEADS, SEGMENTORS
 from mmseg.models.decode_heads import DepthwiseSeparableASPPHead, FCNHead, SegformerHead, UPerHead
@@ -72,7 +71,7 @@ from mmseg.models.segmentors import EncoderDecoder
 __all__ = [
     "BACKBONES",
     "HEADS",
-    "PIPELINES",
+    "MODULE_WRAPPERS",
     "SEGMENTORS",
     "BaseDecodeHead",
     "Compose",
@@ -83,12 +82,14 @@ __all__ = [
     "FCNHead",
     "Hook",
     "IterBasedRunner",
-    "MMDataParallel",
+    "Normalize",
+    "PhotoMetricDistortion",
     "RandomCrop",
+    "RandomFlip",
     "Resize",
     "SegformerHead",
     "UPerHead",
     "build_segmentor",
-    "collate",
+    "get_dist_info",
     "total_area_to_metrics",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -82,8 +83,10 @@ class PropertySegmentor(EncoderDecoder):
     def _heads(self) -> list[PropertyHead]:
         return [self.decode_head, self.auxiliary_head] if self.with_auxiliary_head else [self.decode_head]
 
-    def train_step(self, data_batch: Config, optimizer: torch.optim.Optimizer, **kwargs: Any) -> dict[str, Tensor]:
-        """One iteration's loss, as mmcv's runner wants it; backward and step are a hook's.
+    def train_step(
+        self, data_batch: Config, optimizer: torch.optim.Optimizer | None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """One iteration's loss, as mmcv's runner wants it; backward pass and step are others'.
 
         Returns:
             "loss", and "accuracy" where it is measured, left on the device so that nobody waits for it.
@@ -149,6 +152,15 @@ class PropertySegmentor(EncoderDecoder):
             first_classes=self._first_classes(img_metas, labels.device),
             total_weight=total_weight,
         )
+
+    def predicting(self, classes: slice) -> PropertySegmentor:
+        """The very network, but that it predicts some of its classes alone, such as those of one data set."""
+        if classes == slice(0, self.num_classes):
+            return self
+        part = copy.copy(self)
+        part._modules = {**self._modules, "label_space": self.label_space.part(classes)}
+        part.num_classes = part.out_channels = classes.stop - classes.start
+        return part
 
     def similarities(self, img: Tensor) -> Tensor:
         """What the pixels of images (B, 3, H, W) have of every property: (B, K, h / 4, w / 4).

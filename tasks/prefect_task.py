@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import cv2
 from prefect import State, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 from prefect.logging.handlers import APILogHandler
@@ -22,10 +29,11 @@ from artifacts import Artifact, Store, StoreError
 from tasks.errors import InputError
 from tasks.execution import StageResult, run_stage
 from tasks.logs import LOGGERS
-from tasks.progress import Progress
+from tasks.progress import Count, Figure, Progress, ProgressBar
 from tasks.stage import Stage, StageParams
 
 _PICTURE = re.compile(r"!\[(?P<caption>[^\]]*)\]\((?P<file>[^)\s:]+\.(?:png|jpg))\)")
+_SECONDS_BETWEEN_UPDATES = 3.0
 _WIDEST_PICTURE = 1200  # pixels; the dashboard's column is narrower
 
 
@@ -56,7 +64,8 @@ def run_stage_as_task(
     def run() -> Any:
         with _logs_in_dashboard():
             try:
-                result = run_stage(stage, params, inputs, store, progress, force)
+                shown = DashboardProgress(progress, f"{_slug(name)}-progress")
+                result = run_stage(stage, params, inputs, store, shown, force)
             except (InputError, StoreError) as error:
                 return Failed(message=str(error), data=error)
             _publish(name, result.artifact)
@@ -64,6 +73,44 @@ def run_stage_as_task(
 
     state: State[StageResult] = run(return_state=True, wait_for=after)
     return state
+
+
+class DashboardProgress:
+    """Reports to the dashboard as well as to where a run reports without one."""
+
+    def __init__(self, progress: Progress, key: str) -> None:
+        self._progress = progress
+        self._key = key
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str = "it") -> Iterator[ProgressBar]:
+        """Open a bar of `total` units, which stays in the dashboard when it closes."""
+        with self._progress.bar(label, total, unit) as bar:
+            shown = _DashboardBar(bar, Count(label, total, unit), self._key)
+            try:
+                yield shown
+            finally:
+                shown.update()
+
+
+class _DashboardBar:
+    def __init__(self, bar: ProgressBar, count: Count, key: str) -> None:
+        self._bar = bar
+        self._count = count
+        # Prefect's types say that it may have to be awaited; outside of an event loop it never has.
+        self._artifact = cast(UUID, create_progress_artifact(progress=0.0, key=key, description=count.line()))
+        self._updated = time.monotonic()
+
+    def advance(self, count: int = 1, **figures: Figure) -> None:
+        self._bar.advance(count, **figures)
+        self._count.advance(count, figures)
+        if time.monotonic() - self._updated >= _SECONDS_BETWEEN_UPDATES:
+            self.update()
+
+    def update(self) -> None:
+        self._updated = time.monotonic()
+        share = self._count.done / self._count.total if self._count.total else 1.0
+        update_progress_artifact(self._artifact, progress=100.0 * share, description=self._count.line())
 
 
 def _state(result: StageResult) -> State[StageResult]:

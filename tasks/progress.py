@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol, TextIO
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
+_MINUTES_FROM = 300.0  # seconds from which on minutes are near enough
 
 Figure = float | str
 
@@ -94,26 +95,53 @@ class PlainProgress:
 
 class _PlainBar:
     def __init__(self, label: str, total: int, unit: str, stream: TextIO, seconds_between_lines: float) -> None:
-        self._label = label
-        self._total = total
-        self._unit = unit
+        self._count = Count(label, total, unit)
         self._stream = stream
         self._seconds_between_lines = seconds_between_lines
-        self._done = 0
-        self._figures: dict[str, Figure] = {}
-        self._started = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
 
     def advance(self, count: int = 1, **figures: Figure) -> None:
-        self._done += count
-        self._figures |= figures
+        self._count.advance(count, figures)
         if time.monotonic() - self._last_line >= self._seconds_between_lines:
             self.write_line()
 
     def write_line(self) -> None:
         self._last_line = time.monotonic()
-        elapsed = self._last_line - self._started
-        line = f"{self._label}: {self._done}/{self._total} {self._unit}, {elapsed:.0f} s"
-        print(", ".join(filter(None, [line, _format_figures(self._figures)])), file=self._stream, flush=True)
+        print(self._count.line(), file=self._stream, flush=True)
+
+
+class Count:
+    """How far a piece of work is, in words."""
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self.total = total
+        self.done = 0
+        self._label = label
+        self._unit = unit
+        self._figures: dict[str, Figure] = {}
+        self._started = time.monotonic()
+        self._first: tuple[int, float] | None = None
+
+    def advance(self, count: int, figures: Mapping[str, Figure]) -> None:
+        """Count more units as done."""
+        self.done += count
+        self._figures |= figures
+        if self._first is None:
+            self._first = (self.done, time.monotonic())
+
+    def line(self) -> str:
+        """For instance "train: 40/200 iterations, 50 s, 200 s left, loss=0.61"."""
+        elapsed = time.monotonic() - self._started
+        parts = [f"{self._label}: {self.done}/{self.total} {self._unit}", f"{elapsed:.0f} s", self._left()]
+        return ", ".join(filter(None, [*parts, _format_figures(self._figures)]))
+
+    def _left(self) -> str:
+        # What was done when the work began, because another run had done it, says nothing of the speed.
+        done, since = self._first or (0, self._started)
+        if self.done == self.total or self.done <= done:
+            return ""
+        seconds = (time.monotonic() - since) / (self.done - done) * (self.total - self.done)
+        return f"{seconds:.0f} s left" if seconds < _MINUTES_FROM else f"{seconds / 60:.0f} min left"
 
 
 class SilentProgress:
@@ -129,7 +157,7 @@ class _SilentBar:
         pass
 
 
-def _format_figures(figures: dict[str, Figure]) -> str:
+def _format_figures(figures: Mapping[str, Figure]) -> str:
     return " ".join(f"{name}={_format_figure(value)}" for name, value in figures.items())
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, PlainValidator, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, JsonValue, PlainValidator, PositiveInt, field_validator, model_validator
 
 from artifacts import FileHashes
 from prolab_model.config_file import ConfigError, read_config
@@ -56,7 +56,9 @@ class TrainParams(StageParams):
             `timm:vit_base_patch16_224.augreg_in21k` (downloaded; needs the extra `timm`). Without it the network starts
             from nothing.
         max_iters: number of optimizer steps.
-        batch_size: crops in a step.
+        batch_size: crops in a step, on all processes together.
+        accumulate: parts in which the crops of a step go through the network, one after the other: less memory.
+            Batch norm sees a part at a time; but for that nothing changes.
         crop_size: height and width of a crop, in pixels, a multiple of 32.
         base_size: long and short side that a photo is fitted into where its factor is 1; its own size if not given.
         base_sizes: those of single data sets, by name, where several are trained on.
@@ -72,11 +74,19 @@ class TrainParams(StageParams):
         class_balanced: share of the crops that are drawn around a class, all classes equally often.
         class_weight_power: a pixel weighs its class's share of the pixels to minus this power; 0 is the paper's.
         contrast: weight of a cross-entropy over the class scores beside the cosine loss; 0 is the paper's.
-        precision: arithmetic of forward and backward pass.
+        ema: decay of a moving average of the weights, which the checkpoint then holds, for instance 0.999; none if not
+            given.
+        precision: arithmetic of forward and backward pass; float16 scales the loss.
         checkpoint_activations: compute the backbone's activations twice instead of keeping them: slower, less memory.
         seed: of the initial weights, the crops and the dropout.
         device: where the network trains; "auto" takes a GPU where there is one.
         workers: processes that load crops.
+        processes: processes that train together, each with its share of the crops of a step; one for each GPU if not
+            given. What comes out is the same, but for the order of sums and for what is random within the network.
+        validate_every: steps between two measurements of the mIoU on the split `val`; none if not given.
+        validate_photos: photos that are measured, at equal distances; all if not given.
+        keep: weights of the last step, or of the best measurement.
+        tensorboard: write event files (needs the extra `tensorboard`), also while the run lasts.
         save_every: steps between two training states that a killed run can go on from.
         log_every: steps between two points of the learning curve.
     """
@@ -85,6 +95,7 @@ class TrainParams(StageParams):
     pretrained: Runtime[Weights | None] = None
     max_iters: int = Field(gt=0)
     batch_size: int = Field(default=4, gt=1)
+    accumulate: Runtime[int] = Field(default=1, ge=1)
     crop_size: int = Field(default=512, gt=0, multiple_of=32)
     base_size: BaseSize | None = None
     base_sizes: dict[str, BaseSize | None] = Field(default={})
@@ -100,11 +111,17 @@ class TrainParams(StageParams):
     class_balanced: float = Field(default=0.5, ge=0, le=1)
     class_weight_power: float = Field(default=0.5, ge=0, le=1)
     contrast: float = Field(default=0.3, ge=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpoint_activations: Runtime[bool] = False
     seed: int = Field(default=0, ge=0)
     device: Runtime[DeviceName] = "auto"
     workers: Runtime[int] = Field(default=1, ge=0)
+    processes: Runtime[int | None] = Field(default=None, ge=1)
+    validate_every: int | None = Field(default=None, ge=1)
+    validate_photos: int | None = Field(default=None, ge=1)
+    keep: Literal["last", "best"] = "last"
+    tensorboard: Runtime[bool] = False
     save_every: Runtime[int] = Field(default=50, gt=0)
     log_every: int = Field(default=10, gt=0)
 
@@ -114,6 +131,12 @@ class TrainParams(StageParams):
         if not 0 < scale_range[0] <= scale_range[1]:
             raise ValueError("expected two factors above 0, the smaller one first")
         return scale_range
+
+    @model_validator(mode="after")
+    def _best_of_something(self) -> TrainParams:
+        if self.keep == "best" and self.validate_every is None:
+            raise ValueError("keep: best needs validate_every, the steps between two measurements")
+        return self
 
     def base_size_of(self, dataset: str) -> tuple[int, int] | None:
         """The base size of one of several data sets."""
@@ -184,11 +207,24 @@ STAGE = Stage(
     function="tasks.train.run:run",
     # Not the report: another wording is no reason to train again.
     sources=(
-        "tasks.train.run",
+        "tasks.train.board",
+        "tasks.train.curve",
         "tasks.train.hooks",
+        "tasks.train.network",
+        "tasks.train.process",
+        "tasks.train.processes",
+        "tasks.train.run",
+        "tasks.train.runner",
+        "tasks.train.step",
+        "tasks.train.training",
         "tasks.train.training_set",
+        "tasks.train.validation",
+        "tasks.pictures",
+        "prolab_model.batch_norm",
+        "prolab_model.metrics",
         "prolab_model.network_config",
         "prolab_model.optimizer",
+        "prolab_model.predictor",
         "prolab_model.pretrained",
         "prolab_model.torch_file",
         "tasks.label_space",

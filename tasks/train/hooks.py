@@ -1,4 +1,4 @@
-"""Hooks of mmcv's runner: the step, the learning curve, the state a killed run goes on from, progress."""
+"""Hooks of mmcv's runner: the state a killed run goes on from, and progress."""
 
 from __future__ import annotations
 
@@ -6,99 +6,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
-from prolab_model.openmmlab import Hook, IterBasedRunner
+from prolab_model.openmmlab import Hook, IterBasedRunner, get_dist_info
 from tasks.progress import ProgressBar
-
-Point = tuple[int, str, float]
-"""Iteration, name and value of one figure of the learning curve."""
-
-_FIGURES = 3  # written down at a time: loss, accuracy, learning rate
-
-
-class BackwardHook(Hook):
-    """Backward pass, clipping and step of an iteration; nothing of it waits for a GPU, unlike mmcv's.
-
-    Args:
-        clip_norm: largest norm of the gradient, or nothing.
-    """
-
-    def __init__(self, clip_norm: float | None) -> None:
-        self.clip_norm = clip_norm
-
-    def after_train_iter(self, runner: IterBasedRunner) -> None:
-        """Change the parameters."""
-        runner.optimizer.zero_grad()
-        runner.outputs["loss"].backward()
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(runner.model.parameters(), self.clip_norm)
-        runner.optimizer.step()
-
-
-class CurveHook(Hook):
-    """Makes the learning curve: every `interval` iterations the mean loss, and the accuracy of the last of them."""
-
-    def __init__(self, interval: int) -> None:
-        self.interval = interval
-        self.points: list[Point] = []
-        self._loss: float | torch.Tensor = 0.0  # sum; stays on the device until the interval is full
-        self._count = 0
-
-    def before_train_iter(self, runner: IterBasedRunner) -> None:
-        """Have the accuracy measured only where it is written down."""
-        runner.model.module.measure_accuracy = self._is_last_of_interval(runner)
-
-    def after_train_iter(self, runner: IterBasedRunner) -> None:
-        """Add this iteration; close the interval when it is full or the run ends."""
-        self._loss = self._loss + runner.outputs["loss"].detach().double()
-        self._count += 1
-        if self._is_last_of_interval(runner):
-            iteration = runner.iter + 1
-            self.points += [
-                (iteration, "loss", float(self._loss) / self._count),
-                (iteration, "accuracy", float(runner.outputs["accuracy"])),
-                (iteration, "learning_rate", max(runner.current_lr())),
-            ]
-            self._loss, self._count = 0.0, 0
-
-    def _is_last_of_interval(self, runner: IterBasedRunner) -> bool:
-        iteration: int = runner.iter + 1
-        return iteration % self.interval == 0 or iteration == int(runner.max_iters)
-
-    def last(self) -> dict[str, float]:
-        """The newest loss and accuracy, if there are any yet."""
-        newest = self.points[-_FIGURES:]
-        return {name: round(value, 4) for _, name, value in newest if name != "learning_rate"}
-
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on."""
-        return {"points": self.points, "loss": float(self._loss), "count": self._count}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.points, self._loss, self._count = state["points"], state["loss"], state["count"]
+from tasks.train.curve import CurveHook
+from tasks.train.step import SteppingModel
+from tasks.train.validation import Best
 
 
 class TrainingStateHook(Hook):
-    """Writes weights, optimizer, random state and curve every `interval` iterations and at the end, atomically."""
+    """Writes all that a run needs to go on, every `interval` iterations and at the end, atomically.
 
-    def __init__(self, path: Path, interval: int, curve: CurveHook) -> None:
+    These are the weights and their average, the optimizer, the scaler, the random state of every process, the curve
+    and what is known of the best weights.
+    """
+
+    def __init__(self, path: Path, interval: int, curve: CurveHook, best: Best | None) -> None:
         self.path = path
         self.interval = interval
         self.curve = curve
+        self.best = best
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
         """Save after every `interval`-th and the last iteration."""
         iteration = runner.iter + 1
         if iteration % self.interval and iteration != runner.max_iters:
             return
-        unfinished = self.path.with_suffix(".tmp")
-        meta = {"iter": iteration, "epoch": 0, "random_state": torch.get_rng_state(), "curve": self.curve.state()}
+        model: SteppingModel = runner.model
+        random_states = _of_all_processes(_random_state(model.device))
+        rank, _ = get_dist_info()
+        if rank:
+            return
+        meta = {"iter": iteration, "epoch": 0, "random_states": random_states, "curve": self.curve.state()}
         state = {
-            "meta": meta,
-            "state_dict": runner.model.module.state_dict(),
+            "meta": meta | {"best": None if self.best is None else self.best.state()},
+            "state_dict": model.module.state_dict(),
+            "average": None if model.average is None else model.average.state_dict(),
             "optimizer": runner.optimizer.state_dict(),
+            "scaler": model.scaler.state_dict(),
         }
+        unfinished = self.path.with_suffix(".tmp")
         torch.save(state, unfinished)
         unfinished.replace(self.path)
 
@@ -106,10 +54,39 @@ class TrainingStateHook(Hook):
         """Put the runner where the last state was written, if there is one."""
         if not self.path.exists():
             return
+        model: SteppingModel = runner.model
         runner.resume(str(self.path), map_location="cpu")
-        meta = torch.load(self.path, map_location="cpu", weights_only=True)["meta"]
-        torch.set_rng_state(meta["random_state"])
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        model.scaler.load_state_dict(state["scaler"])
+        if model.average is not None:
+            model.average.load_state_dict(state["average"])
+        meta = state["meta"]
         self.curve.restore(meta["curve"])
+        if self.best is not None:
+            self.best.restore(meta["best"])
+        rank, _ = get_dist_info()
+        if rank < len(meta["random_states"]):
+            _restore_random_state(meta["random_states"][rank])
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    # Crops are drawn by their numbers: only the network itself draws from a generator that must go on.
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def _restore_random_state(states: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def _of_all_processes(state: Any) -> list[Any]:
+    if not distributed.is_initialized():
+        return [state]
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, state)
+    return gathered
 
 
 class ProgressHook(Hook):

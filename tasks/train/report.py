@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from prolab_model.checkpoint import ModelCard
 from tasks.kinds import CHECKPOINT
 from tasks.train import TrainParams
-from tasks.train.hooks import Point
+from tasks.train.curve import Point
 
 
 def write_curve(path: Path, points: Sequence[Point]) -> None:

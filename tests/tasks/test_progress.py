@@ -1,7 +1,9 @@
 """Progress as people and logs see it."""
 
 import io
+import time
 
+import pytest
 from rich.console import Console
 
 from tasks.progress import PlainProgress, SilentProgress, TerminalProgress
@@ -24,6 +26,25 @@ def test_plain_lines_come_at_intervals() -> None:
 
     counts = [line.partition(",")[0] for line in stream.getvalue().splitlines()]
     assert counts == ["index: 1/4 image", "index: 4/4 image", "index: 4/4 image"]
+
+
+def test_the_time_that_is_left_is_reckoned_from_what_this_run_has_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the work was done before: it took no time, and is no measure."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
+    stream = io.StringIO()
+    with PlainProgress(stream).bar("train", 2000, "iterations") as bar:
+        bar.advance(1000)
+        for count in (5, 5, 990):
+            clock.append(clock[-1] + 2 * count)
+            bar.advance(count)
+
+    assert stream.getvalue().splitlines() == [
+        "train: 1005/2000 iterations, 10 s, 33 min left",
+        "train: 1010/2000 iterations, 20 s, 33 min left",
+        "train: 2000/2000 iterations, 2000 s",
+        "train: 2000/2000 iterations, 2000 s",
+    ]
 
 
 def test_plain_line_says_how_far_it_came_when_the_work_fails() -> None:

@@ -13,6 +13,7 @@ import pytest
 from artifacts import Artifact, Recipe, Store
 from tasks.kinds import LABEL_SPACE
 from tests.conftest import REPOSITORY
+from tests.training import run
 
 CLASS_MATRIX = ((1, 1, 0, 0), (0, 1, 1, 0), (0, 0, 1, 1))
 
@@ -57,6 +58,26 @@ model = dict(
     backbone=dict(dim=48, conv_inplanes=8, drop_path=0.1),
     decode_head=dict(in_channels=[48] * 4, channels=16),
     auxiliary_head=dict(in_channels=48, channels=16),
+)
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(store: Store, small_model: Path, dataset: Artifact, label_space: Artifact) -> Artifact:
+    return run(store, small_model, dataset, label_space)
+
+
+@pytest.fixture(scope="session")
+def plain_model(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
+    """The small network, in which nothing is random."""
+    path = tmp_path_factory.mktemp("configs") / "plain.py"
+    path.write_text(
+        f"""_base_ = {str(small_model)!r}
+model = dict(
+    backbone=dict(drop_path=0.0), decode_head=dict(dropout_ratio=0.0), auxiliary_head=dict(dropout_ratio=0.0)
 )
 """,
         encoding="utf-8",

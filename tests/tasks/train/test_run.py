@@ -12,63 +12,11 @@ from safetensors.torch import save_file
 from artifacts import Artifact, FileHashes, Store
 from prolab_model.checkpoint import load_model
 from prolab_model.openmmlab import BACKBONES
-from tasks import train
 from tasks.errors import InputError
-from tasks.execution import run_stage
-from tasks.progress import Progress, SilentProgress
 from tasks.train import TrainParams, read_recipe
-from tasks.train.run import class_weights, turn_on_checkpointing
+from tasks.train.network import class_weights, turn_on_checkpointing
 from tests.conftest import REPOSITORY
-
-SETTINGS = {"max_iters": 12, "batch_size": 2, "crop_size": 64, "workers": 0, "learning_rate": 2e-3, "save_every": 4}
-
-
-class Killed(BaseException):
-    """Ends a stage as a signal would: no handler of ordinary errors sees it."""
-
-
-class KillingProgress(SilentProgress):
-    """Ends the work after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def bar(self, label: str, total: int, unit: str = "it") -> Any:
-        progress = super().bar(label, total, unit)
-        outer = self
-
-        class Bar:
-            def __enter__(self) -> Bar:
-                progress.__enter__()
-                return self
-
-            def __exit__(self, *error: Any) -> None:
-                progress.__exit__(*error)
-
-            def advance(self, count: int = 1, **figures: float | str) -> None:
-                outer.steps -= count
-                if outer.steps < 0:
-                    raise Killed
-
-        return Bar()
-
-
-def run(
-    store: Store,
-    model: Path,
-    dataset: Artifact,
-    label_space: Artifact,
-    progress: Progress | None = None,
-    **changed: Any,
-) -> Artifact:
-    params = TrainParams.model_validate({"model": model, **SETTINGS, **changed})
-    inputs = {"dataset": dataset, "label_space": label_space}
-    return run_stage(train.STAGE, params, inputs, store, progress or SilentProgress()).artifact
-
-
-@pytest.fixture(scope="module")
-def checkpoint(store: Store, small_model: Path, dataset: Artifact, label_space: Artifact) -> Artifact:
-    return run(store, small_model, dataset, label_space)
+from tests.training import SETTINGS, Killed, KillingProgress, run
 
 
 def test_the_network_learns_and_is_whole(checkpoint: Artifact, label_space: Artifact) -> None:
