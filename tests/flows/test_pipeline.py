@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -108,16 +109,24 @@ def test_tasks_are_linked_to_those_that_made_their_inputs(prolab: Prolab, dashbo
 
 
 def test_each_stage_shows_its_report_and_its_versions_also_on_a_hit(prolab: Prolab, dashboard: Dashboard) -> None:
-    for _ in range(2):
+    for progress in ({"describe-progress"}, set()):
         summary = prolab.summary()
         shown = dashboard.artifacts()
 
         stages = ("index", "describe", "cluster", "train")
-        assert set(shown) == {f"{stage}-{page}" for stage in stages for page in ("report", "versions")}
+        assert set(shown) == {f"{stage}-{page}" for stage in stages for page in ("report", "versions")} | progress
         assert "- sky as a sees it" in shown["describe-report"].data
         assert "![Classes by properties](data:image/png;base64,iVBOR" in shown["cluster-report"].data
         assert f"descriptions:{summary['describe'][2]}" in shown["cluster-versions"].data
         assert f"label_space:{summary['cluster'][2]}" in shown["cluster-versions"].data
+
+
+def test_progress_stays_in_the_dashboard(prolab: Prolab, dashboard: Dashboard) -> None:
+    prolab.summary()
+
+    progress = dashboard.artifacts()["describe-progress"]
+    assert (progress.type, progress.data) == ("progress", 100.0)
+    assert re.match(r"describe: (\d+)/\1 class, \d+ s, classes=", progress.description)
 
 
 def test_log_lines_of_the_stages_reach_the_dashboard(prolab: Prolab, dashboard: Dashboard) -> None:
