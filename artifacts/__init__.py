@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from artifacts.file_hashes import FileHashes
+    from artifacts.file_memory import FileMemory
     from artifacts.fingerprint import code_fingerprint
     from artifacts.garbage import Garbage
     from artifacts.integrity import Problem
@@ -54,6 +55,7 @@ __all__ = [
     "DamagedError",
     "Explanation",
     "FileHashes",
+    "FileMemory",
     "FormatError",
     "FullDiskError",
     "Garbage",
@@ -78,6 +80,7 @@ _MODULES = {
     "DamagedError": "errors",
     "Explanation": "comparison",
     "FileHashes": "file_hashes",
+    "FileMemory": "file_memory",
     "FormatError": "errors",
     "FullDiskError": "errors",
     "Garbage": "garbage",

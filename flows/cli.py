@@ -20,7 +20,16 @@ import typer
 from typer.core import TyperGroup
 
 from artifacts import Artifact, Store, StoreError
-from flows import artifact_commands, describe_commands, doctor, export_commands, import_commands, labels_commands
+from flows import (
+    artifact_commands,
+    data_commands,
+    describe_commands,
+    doctor,
+    evaluate_commands,
+    export_commands,
+    import_commands,
+    labels_commands,
+)
 from flows.artifact_commands import StoreOption
 from flows.output import format_bytes, format_seconds, make_progress, print_table, show_log
 from tasks.errors import InputError
@@ -55,9 +64,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(artifact_commands.app, name="artifacts")
+app.add_typer(data_commands.app, name="data")
 app.add_typer(import_commands.app, name="import")
 app.add_typer(labels_commands.app, name="labels")
 app.command()(describe_commands.estimate)
+app.command()(evaluate_commands.evaluate)
 app.command()(export_commands.export)
 app.command()(doctor.doctor)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,8 +26,8 @@ from tasks.describe import DescribeParams
 from tasks.embed import STAGE as EMBED
 from tasks.embed import EmbedParams
 from tasks.errors import InputError
+from tasks.evaluate import BASELINE_STAGE, EvaluateParams
 from tasks.evaluate import STAGE as EVALUATE
-from tasks.evaluate import EvaluateParams
 from tasks.index import STAGE as INDEX
 from tasks.index import IndexParams
 from tasks.stage import Stage
@@ -62,7 +63,8 @@ class Experiment(BaseModel):
 
     def steps(self) -> list[Step]:
         """The stages in the order in which they run."""
-        return chain((stage, getattr(self, section)) for section, stage in self.stages.items())
+        *before, evaluate = chain((stage, getattr(self, section)) for section, stage in self.stages.items())
+        return [*before, _beside_baseline(evaluate, self.evaluate.baseline)]
 
 
 class JointExperiment(BaseModel):
@@ -101,8 +103,16 @@ class JointExperiment(BaseModel):
         steps.append(Step("train", joint_train_stage(list(datasets)), self.train, inputs))
         for name, member in self.join.items():
             inputs = {"checkpoint": "train", "dataset": datasets[name]}
-            steps.append(Step(f"{name}.evaluate", EVALUATE, member.evaluate, inputs))
+            evaluate = Step(f"{name}.evaluate", EVALUATE, member.evaluate, inputs)
+            steps.append(_beside_baseline(evaluate, member.evaluate.baseline))
         return steps
+
+
+def _beside_baseline(evaluate: Step, baseline: str | None) -> Step:
+    """The step that evaluates, with the stored evaluation that its figures are held against, if one is named."""
+    if baseline is None:
+        return evaluate
+    return replace(evaluate, stage=BASELINE_STAGE, stored={"baseline": f"evaluation:{baseline}"})
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment | JointExperiment:

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
-
-from flows.settings import Settings
-from flows.validation import validate_settings
+from flows.section_settings import read_section
 from tasks.embed import EmbedParams
-
-_ENCODER = "--encoder"
-
-
-class ImportSettings(BaseModel):
-    """The one section of an experiment that an import needs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    embed: EmbedParams
 
 
 def read_embed_params(encoder: str, overrides: Sequence[str] = ()) -> EmbedParams:
@@ -27,7 +14,4 @@ def read_embed_params(encoder: str, overrides: Sequence[str] = ()) -> EmbedParam
     Raises:
         InputError: naming the override, the key, the value and what is accepted.
     """
-    settings = Settings()
-    settings.lay({"embed": {"encoder": encoder}}, origin=_ENCODER)
-    settings.override(overrides)
-    return validate_settings(settings, ImportSettings, source=_ENCODER).embed
+    return read_section("embed", EmbedParams, overrides, given={"encoder": encoder}, option="--encoder")

@@ -23,12 +23,14 @@ class Step:
         stage: the stage.
         params: its parameters.
         inputs: name of a step before this one for each of the stage's inputs.
+        stored: `kind:version` or `kind:tag` for those of its inputs that no step makes.
     """
 
     name: str
     stage: Stage
     params: StageParams
     inputs: Mapping[str, str]
+    stored: Mapping[str, str] = field(default_factory=dict)
 
 
 def chain(stages: Iterable[tuple[Stage, StageParams]]) -> list[Step]:
@@ -102,10 +104,11 @@ def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run:
 
     Raises:
         InputError: the selection names no stage, or needs an artifact that is not there.
-        NotFoundError: a pinned version does not exist.
+        NotFoundError: a pinned version, or one that a step reads, does not exist.
     """
-    artifacts: dict[str, Artifact] = {}
-    for step, mode in _select(steps, selection):
+    modes = _select(steps, selection)
+    artifacts = _stored(modes, store)
+    for step, mode in modes:
         name = step.name
         if mode is _Mode.PIN:
             outcome = Outcome(name, "Pinned", _pinned(step, selection, store))
@@ -124,11 +127,12 @@ def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> 
 
     Raises:
         InputError: the selection names no stage.
-        NotFoundError: a pinned version does not exist.
+        NotFoundError: a pinned version, or one that a step reads, does not exist.
     """
     forecasts: list[Forecast] = []
-    artifacts: dict[str, Artifact] = {}
-    for step, mode in _select(steps, selection):
+    modes = _select(steps, selection)
+    artifacts = _stored(modes, store)
+    for step, mode in modes:
         waits_for = [name for name in step.inputs.values() if name not in artifacts]
         if mode is _Mode.PIN:
             forecast = Forecast(step.name, "Pinned", _pinned(step, selection, store))
@@ -205,8 +209,21 @@ def _check_use(selection: Selection, modes: Sequence[tuple[Step, _Mode]]) -> Non
 
 
 def _inputs(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """The stage's inputs out of the artifacts so far, which are by step."""
-    return {name: artifacts[maker] for name, maker in step.inputs.items()}
+    """The stage's inputs out of the artifacts so far, which are by step, or by reference where they are stored."""
+    return {name: artifacts[maker] for name, maker in (*step.inputs.items(), *step.stored.items())}
+
+
+def _stored(modes: Sequence[tuple[Step, _Mode]], store: Store) -> dict[str, Artifact]:
+    """What the steps read that no step makes: whether it is there is known before anything runs."""
+    artifacts: dict[str, Artifact] = {}
+    for step, mode in modes:
+        for name, reference in step.stored.items():
+            if mode is not _Mode.PIN:
+                try:
+                    artifacts[reference] = store.resolve(reference)
+                except NotFoundError as error:
+                    raise NotFoundError(f"{step.name}.{name}: {error}") from error
+    return artifacts
 
 
 def _pinned(step: Step, selection: Selection, store: Store) -> Artifact:

@@ -22,7 +22,15 @@ Colour = tuple[
 
 
 class SplitFolders(BaseModel):
-    """Where one split's files lie, relative to the data set's root; suffixes include what follows the common name."""
+    """Where one split's files lie, relative to the data set's root; suffixes include what follows the common name.
+
+    Attributes:
+        img_dir: the folder of its images.
+        ann_dir: the folder of its label maps.
+        img_suffix: how the images' names end.
+        seg_map_suffix: how the label maps' names end.
+        split: a file that lists the split's names without suffix, one a line; all files are of the split without it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +38,7 @@ class SplitFolders(BaseModel):
     ann_dir: str
     img_suffix: str = Field(default=".jpg", min_length=1)
     seg_map_suffix: str = Field(default=".png", min_length=1)
+    split: str | None = Field(default=None, min_length=1)
 
 
 class DatasetConfig(BaseModel):

@@ -8,7 +8,7 @@ overlap, resized to the wanted size, and reduced, so that no map of the image's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,10 @@ class Window:
     def right(self) -> int:
         """Column behind the last one."""
         return self.left + self.width
+
+    def mirrored(self, width: int) -> Window:
+        """Where it lies in the mirror image of an image that is `width` wide."""
+        return replace(self, left=width - self.right)
 
     def crop(self, images: Tensor) -> Tensor:
         """What images (B, C, H, W) show in the window."""
@@ -82,15 +86,15 @@ class WindowMaps:
 
     def labels(self, size: Size) -> Tensor:
         """Channel with the largest value at every pixel of the maps resized to `size` (H, W): int64."""
-        return torch.cat([strip.argmax(dim=-1) for strip in self._strips(size)])
+        return torch.cat([strip.argmax(dim=-1) for strip in self.strips(size)])
 
     def resized(self, size: Size) -> Tensor:
         """The maps (C, H, W), resized to `size`; as they are where the image is one window of that resolution."""
         if len(self.windows) == 1 and self.maps[0].shape[1:3] == size:
             return self.maps[0][0].permute(2, 0, 1)
-        return torch.cat(list(self._strips(size))).permute(2, 0, 1)
+        return torch.cat(list(self.strips(size))).permute(2, 0, 1)
 
-    def _strips(self, size: Size) -> Iterator[Tensor]:
+    def strips(self, size: Size) -> Iterator[Tensor]:
         """Strips (rows, W, C) of the maps resized to `size`, from top to bottom."""
         height = size[0]
         rows = max(1, STRIP // (self.size[1] * self.maps[0].shape[-1]))

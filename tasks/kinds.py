@@ -173,7 +173,12 @@ EVALUATION = Kind(
     name="evaluation",
     tables={
         "per_class.parquet": _columns(
-            class_id=pa.int32(), name=pa.string(), iou=pa.float64(), accuracy=pa.float64(), pixels=pa.int64()
+            class_id=pa.int32(),
+            name=pa.string(),
+            iou=pa.float64(),
+            accuracy=pa.float64(),
+            boundary_iou=pa.float64(),
+            pixels=pa.int64(),
         ),
         "per_property.parquet": _columns(
             property_id=pa.int32(),
@@ -185,7 +190,20 @@ EVALUATION = Kind(
         ),
         "confusion.parquet": _columns(label=pa.int32(), prediction=pa.int32(), pixels=pa.int64()),
         "per_image.parquet": _columns(image=pa.string(), miou=pa.float64(), accuracy=pa.float64()),
+        # One row for each image, by its row of per_image, and class that occurs in its labels or its prediction.
+        "per_image_counts.parquet": _columns(
+            image=pa.int32(),
+            class_id=pa.int32(),
+            intersection=pa.int64(),
+            label_pixels=pa.int64(),
+            predicted_pixels=pa.int64(),
+            boundary_intersection=pa.int64(),
+            boundary_label_pixels=pa.int64(),
+            boundary_predicted_pixels=pa.int64(),
+        ),
     },
-    files=("report.html", "report.md", "overlays.png"),
-    content=("per_class.parquet", "per_property.parquet", "confusion.parquet"),
+    # One of a checkpoint that was trained here has learning_curve.png, too; one beside a baseline has differences.png.
+    files=("report.html", "report.md", "overlays.png", "confusion.png"),
+    content=("per_class.parquet", "per_property.parquet", "confusion.parquet", "per_image_counts.parquet"),
+    version=2,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 from typing import Any
 
 import jinja2
@@ -20,7 +21,7 @@ def page_environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "pretty": _pretty}
+    environment.filters |= {"cell": _cell, "pretty": _pretty, "percent": _percent, "points": _points}
     return environment
 
 
@@ -36,3 +37,15 @@ def _cell(text: str) -> str:
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def _points(difference: float, digits: int = 1) -> str:
+    """A difference of shares in percentage points, with its sign; none where it is rounded to nothing."""
+    if math.isnan(difference):
+        return "–"
+    rounded = round(100 * difference, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"

@@ -4,6 +4,7 @@ NETWORK = (
     "ops",
     "prolab_model.adapter",
     "prolab_model.adapter_backbone",
+    "prolab_model.augmentation",
     "prolab_model.beit",
     "prolab_model.beit_adapter",
     "prolab_model.checkpoint",

@@ -1,7 +1,8 @@
 # ADE20K, 150 classes (Zhou et al., 2017): 20,210 photos of indoor and outdoor scenes to train on and 2,000 to
 # validate with. Names, one of them with a space at its end, are those that the paper's descriptions have.
 #
-# Folders below the root, as in the archive ADEChallengeData2016:
+# Folders below the root, as in the archive ADEChallengeData2016; checked by
+#   prolab data prepare ade20k --root ROOT
 #   images/{training,validation}/<name>.jpg        photos
 #   annotations/{training,validation}/<name>.png   8-bit label maps: 0 unlabelled, 1..150 the classes in this order
 dataset_type = "CustomDataset"

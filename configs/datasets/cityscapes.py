@@ -1,8 +1,8 @@
 # Cityscapes, 19 classes (Cordts et al., 2016): 2,975 street scenes from German cities to train on and 500 to
 # validate with, 2048 x 1024 pixels.
 #
-# Folders below the root; the label maps come from the annotations by mmsegmentation's converter
-# (tools/convert_datasets/cityscapes.py):
+# Folders below the root; the label maps are made of the annotations by
+#   prolab data prepare cityscapes --root ROOT
 #   leftImg8bit/{train,val}/<city>/<name>_leftImg8bit.png        photos
 #   gtFine/{train,val}/<city>/<name>_gtFine_labelTrainIds.png    8-bit label maps: 0..18 the classes in this order,
 #                                                                255 to be left out

@@ -1,7 +1,8 @@
 # COCO-Stuff-164k, 171 classes (Caesar et al., 2018), 80 of things and 91 of stuff: 118,287 photos to train on and
 # 5,000 to validate with.
 #
-# Folders below the root, as mmsegmentation's converter (tools/convert_datasets/coco_stuff164k.py) leaves them:
+# Folders below the root; the label maps are made of stuffthingmaps, which lie in annotations/{train2017,val2017}, by
+#   prolab data prepare coco_stuff_164k --root ROOT
 #   images/{train2017,val2017}/<name>.jpg                     photos
 #   annotations/{train2017,val2017}/<name>_labelTrainIds.png  8-bit label maps: 0..170 the classes in this order,
 #                                                             255 unlabelled

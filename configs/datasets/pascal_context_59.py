@@ -1,19 +1,11 @@
 # Pascal Context, its 59 most frequent classes without the background (Mottaghi et al., 2014).
 #
-# mmsegmentation's converter (tools/convert_datasets/pascal_context.py) leaves all photos in JPEGImages, the 60-class
-# label maps in SegmentationClassContext, and the splits as lists of names. Splits are folders here; from the root:
-#   for split in train val; do
-#     mkdir -p context/images/$split context/labels/$split
-#     while read -r name; do
-#       ln -s ../../../JPEGImages/$name.jpg context/images/$split/
-#       ln -s ../../../SegmentationClassContext/$name.png context/labels/$split/
-#     done < ImageSets/SegmentationContext/$split.txt
-#   done
-#
-# Folders below the root:
-#   context/images/{train,val}/<name>.jpg   photos
-#   context/labels/{train,val}/<name>.png   8-bit label maps: 0 background, which is left out, 1..59 the classes in
-#                                           this order
+# Folders and files below the root; label maps and lists are made of trainval_merged.json by
+#   prolab data prepare pascal_context_59 --root ROOT
+#   JPEGImages/<name>.jpg                          photos, from VOCtrainval_03-May-2010.tar
+#   SegmentationClassContext/<name>.png            8-bit label maps: 0 background, which is left out, 1..59 the classes
+#                                                  in this order
+#   ImageSets/SegmentationContext/{train,val}.txt  the names of each split
 dataset_type = "CustomDataset"
 data_root = "data/VOCdevkit/VOC2010"
 # fmt: off
@@ -39,6 +31,14 @@ palette = [
 ignore_index = 255
 reduce_zero_label = True
 data = dict(
-    train=dict(img_dir="context/images/train", ann_dir="context/labels/train"),
-    val=dict(img_dir="context/images/val", ann_dir="context/labels/val"),
+    train=dict(
+        img_dir="JPEGImages",
+        ann_dir="SegmentationClassContext",
+        split="ImageSets/SegmentationContext/train.txt",
+    ),
+    val=dict(
+        img_dir="JPEGImages",
+        ann_dir="SegmentationClassContext",
+        split="ImageSets/SegmentationContext/val.txt",
+    ),
 )

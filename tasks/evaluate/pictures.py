@@ -1,4 +1,4 @@
-"""Draws examples: photo, labels, prediction and the map of a property."""
+"""Draws examples, which are photo, labels, prediction and the map of a property; and the confusion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tasks.dataset import Split
 from tasks.evaluate.examples import Example
-from tasks.pictures import add_colour_key, key_inches, lay_over
+from tasks.pictures import add_colour_key, key_inches, lay_over, shorten
 
 Picture = npt.NDArray[np.uint8]
 
@@ -21,6 +21,13 @@ _STRENGTH_OPACITY = 0.75
 _PANEL_WIDTH = 480  # pixels
 _FIGURE_PANEL = 3.0  # inches
 _DPI = 120
+_CELL = 0.42  # inches
+_LARGEST_CONFUSION = 14.0  # inches
+_MOST_CLASSES_WITH_NUMBERS = 30
+_LONGEST_TITLE, _LONGEST_NAME = 40, 24
+_SMALLEST_SHARE_WRITTEN = 0.005
+_STRONG = 0.65
+_RIGHT, _WRONG = np.array([31, 111, 139]), np.array([180, 69, 47])
 
 
 def panels(example: Example, palette: Sequence[tuple[int, int, int]]) -> tuple[Picture, Picture, Picture, Picture]:
@@ -54,13 +61,35 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
             f"{example.rank}: mIoU {100 * example.scores.mean_iou:.1f} %",
             "labels",
             "prediction",
-            _shorten(properties[example.telling_property]),
+            shorten(properties[example.telling_property], _LONGEST_TITLE),
         )
         for panel, picture, title in zip(axes, row, titles, strict=True):
             panel.imshow(picture)
             panel.set_title(title, fontsize=9, parse_math=False)
             panel.set_axis_off()
     add_colour_key(figure, split.classes, split.palette)
+    figure.savefig(path)
+
+
+def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+    """What the pixels of each class (rows) are taken for (columns): the stronger the colour the more of them."""
+    shares = confusion / confusion.sum(axis=1, keepdims=True).clip(min=1)
+    full = np.where(np.eye(len(classes), dtype=bool)[..., None], _RIGHT, _WRONG)
+    colours = 255 + shares[..., None] * (full - 255.0)
+    side = min(_CELL * len(classes), _LARGEST_CONFUSION) + 2
+    figure = Figure(figsize=(side, side), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(colours.astype(np.uint8))
+    size = 9 if len(classes) <= _MOST_CLASSES_WITH_NUMBERS else 5
+    names = [shorten(name, _LONGEST_NAME) for name in classes]
+    axes.set_xticks(range(len(classes)), names, fontsize=size, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(classes)), names, fontsize=size, parse_math=False)
+    axes.set(xlabel="prediction", ylabel="label")
+    if len(classes) <= _MOST_CLASSES_WITH_NUMBERS:
+        for row, column in zip(*(shares >= _SMALLEST_SHARE_WRITTEN).nonzero(), strict=True):
+            colour = "white" if shares[row, column] > _STRONG else "black"
+            text = f"{100 * shares[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     figure.savefig(path)
 
 
@@ -74,7 +103,3 @@ def _lay_strength_over(photo: Picture, strength: npt.NDArray[np.floating]) -> Pi
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
     colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
     return np.asarray(grey * (1 - _STRENGTH_OPACITY) + colours * _STRENGTH_OPACITY, np.uint8)
-
-
-def _shorten(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -62,17 +62,18 @@ class PropertyHistogram:
     """
 
     def __init__(self, class_matrix: npt.NDArray[np.bool_]) -> None:
-        self.class_matrix = class_matrix
+        self.owners = np.zeros((class_matrix.shape[1], IGNORED + 1), np.uint8)  # whether a label has the property
+        self.owners[:, : len(class_matrix)] = class_matrix.T
         self.pixels = np.zeros((class_matrix.shape[1], 2, BINS), np.int64)
 
     def add(self, strengths: Floats, labels: npt.NDArray[np.uint8]) -> None:
         """Count the pixels of one photo: strengths (K, h, w), class ids (h, w)."""
-        labelled = labels != IGNORED
-        bins = (strengths[:, labelled] * BINS).clip(max=BINS - 1).astype(np.uint8)  # (K, P)
-        owned = self.class_matrix[labels[labelled]].T  # (K, P)
-        for counts, property_bins, property_owned in zip(self.pixels, bins, owned, strict=True):
-            cells = property_bins + BINS * property_owned
-            counts += np.bincount(cells, minlength=2 * BINS).reshape(2, BINS)
+        labelled = (labels != IGNORED).astype(np.uint8)
+        # Property by property, so that what is made on the way stays in the caches.
+        for counts, strength, owned_by in zip(self.pixels, strengths, self.owners, strict=True):
+            bins = (strength * BINS).clip(max=BINS - 1).astype(np.uint8)
+            channels = [owned_by[labels], bins]
+            counts += cv2.calcHist(channels, [0, 1], labelled, [2, BINS], [0, 2, 0, BINS]).astype(np.int64)
 
     def scores(self) -> PropertyScores:
         """Precision, recall and average precision; equal strengths, here those of one bin, count as tied."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from pydantic import JsonValue
 
 from artifacts import Artifact
+from artifacts.memory import PeakMemory
 from prolab_model.checkpoint import ModelCard, load_model, read_card
 from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
+from tasks.compare.bootstrap import figures, interval, resample
+from tasks.compare.comparison import Differences, find_differences, require_measured_on
+from tasks.compare.counts import TABLE as COUNTS
+from tasks.compare.counts import Counts, counts_columns, dense_counts, read_counts
+from tasks.compare.pictures import draw_differences
 from tasks.dataset import Split, read_split
 from tasks.device import choose_device
 from tasks.errors import InputError
@@ -23,8 +31,9 @@ from tasks.evaluate.baseline import constant_prediction
 from tasks.evaluate.examples import pick_examples
 from tasks.evaluate.measure import Measurement, measure
 from tasks.evaluate.photos import list_photos
-from tasks.evaluate.pictures import draw_overlays
-from tasks.evaluate.report import Evaluation, write_reports
+from tasks.evaluate.pictures import draw_confusion, draw_overlays
+from tasks.evaluate.report import LEARNING_CURVE, Cost, Evaluation, write_reports
+from tasks.evaluate.stopwatch import Stopwatch
 from tasks.kinds import EVALUATION
 from tasks.stage import StageContext
 
@@ -33,33 +42,84 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     """Predict a split, write tables, pictures and reports.
 
     Raises:
-        InputError: the split does not exist, its files are not those that were indexed, or the checkpoint
-            knows other classes than the data set.
+        InputError: the split does not exist, its files are not those that were indexed, the checkpoint knows other
+            classes than the data set, or the baseline was measured on something else.
     """
     params: EvaluateParams = context.params
-    checkpoint, dataset = context.inputs["checkpoint"], context.inputs["dataset"]
+    checkpoint, dataset, baseline = (context.inputs.get(name) for name in ("checkpoint", "dataset", "baseline"))
+    assert checkpoint is not None and dataset is not None
     split = read_split(dataset, params.split)
-    segmentor, card = _load(checkpoint, split.classes)
+    if baseline is not None:
+        require_measured_on(baseline.manifest, dataset.digest, params.split, "this evaluation")
+    stopwatch = Stopwatch()
+    with stopwatch.part("opening the checkpoint"):
+        segmentor, card = _load(checkpoint, split.classes)
+        predictor = _predictor(segmentor, card, params)
     photos = list_photos(dataset, params.split, split)
-    class_matrix = segmentor.label_space.class_matrix.bool().numpy()
-    predictor = _predictor(segmentor, card, params)
+    class_matrix = segmentor.label_space.class_matrix.bool().cpu().numpy()
 
-    measurement = measure(predictor, photos, split.rules, class_matrix, context.progress)
-    examples = pick_examples(predictor, measurement.photos, split.rules, class_matrix)
-    constant = constant_prediction(read_split(dataset, "train").class_pixels, measurement.confusion)
-    evaluation = Evaluation(params, checkpoint, dataset, split, card, class_matrix, measurement, constant, examples)
-
-    _write_tables(context.output, split, card, measurement)
-    draw_overlays(context.output / "overlays.png", examples, split, card.properties)
+    with PeakMemory() as memory:
+        measurement = measure(predictor, photos, split.rules, class_matrix, context.progress, stopwatch)
+    with stopwatch.part("examples"):
+        examples = pick_examples(predictor, measurement.photos, split.rules, class_matrix)
+    columns = counts_columns(measurement.counts)
+    counts = dense_counts(columns, len(photos), len(split.classes))
+    with stopwatch.part("intervals"):
+        (drawn,) = resample([counts])
+        differences = _differences(baseline, counts, split.classes)
+    evaluation = Evaluation(
+        params=params,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        baseline=baseline,
+        split=split,
+        card=card,
+        class_matrix=class_matrix,
+        measurement=measurement,
+        figures=figures(counts),
+        drawn=drawn,
+        constant=constant_prediction(read_split(dataset, "train").class_pixels, measurement.confusion),
+        differences=differences,
+        examples=examples,
+        # The stopwatch goes on: what is drawn for the report is in its seconds, too.
+        cost=Cost(stopwatch.seconds, memory.bytes),
+    )
+    _write_tables(context.output, split, card, measurement, columns)
+    with stopwatch.part("pictures"):
+        _draw(context.output, evaluation)
     write_reports(context.output, evaluation)
-    scores = measurement.scores
+    return _summary(evaluation)
+
+
+def _differences(baseline: Artifact | None, counts: Counts, classes: Sequence[str]) -> Differences | None:
+    return None if baseline is None else find_differences(read_counts(baseline), counts, classes)
+
+
+def _draw(folder: Path, evaluation: Evaluation) -> None:
+    classes = evaluation.split.classes
+    draw_overlays(folder / "overlays.png", evaluation.examples, evaluation.split, evaluation.card.properties)
+    draw_confusion(folder / "confusion.png", evaluation.measurement.confusion, classes)
+    if evaluation.differences is not None:
+        draw_differences(folder / "differences.png", evaluation.differences.classes)
+    if LEARNING_CURVE in evaluation.checkpoint.manifest.files:
+        shutil.copyfile(evaluation.checkpoint.file(LEARNING_CURVE), folder / LEARNING_CURVE)
+
+
+def _summary(evaluation: Evaluation) -> dict[str, JsonValue]:
+    scores, constant = evaluation.measurement.scores, evaluation.constant.scores
+    low, high = interval(evaluation.drawn.mean_iou)
+    seconds = {f"seconds_{part}": round(evaluation.cost.seconds[part], 3) for part in ("loading", "network", "metrics")}
     return {
         "miou": _percent(scores.mean_iou),
+        "miou_low": _percent(float(low)),
+        "miou_high": _percent(float(high)),
         "macc": _percent(scores.mean_accuracy),
         "aacc": _percent(scores.pixel_accuracy),
-        "constant_miou": _percent(constant.scores.mean_iou),
-        "constant_aacc": _percent(constant.scores.pixel_accuracy),
-        "images": len(photos),
+        "boundary_miou": _percent(float(np.nanmean(evaluation.measurement.boundary_iou))),
+        "constant_miou": _percent(constant.mean_iou),
+        "constant_aacc": _percent(constant.pixel_accuracy),
+        "images": len(evaluation.measurement.photos),
+        **seconds,
     }
 
 
@@ -99,10 +159,14 @@ def _require_same_classes(known: Sequence[str], classes: Sequence[str]) -> None:
 def _predictor(segmentor: PropertySegmentor, card: ModelCard, params: EvaluateParams) -> Predictor:
     device = choose_device(params.device, "evaluate.device")
     autocast = torch.bfloat16 if params.precision == "bfloat16" else None
-    return Predictor(segmentor, card.test_scale, card.base_size, device, autocast)
+    return Predictor(
+        segmentor, card.test_scale, card.base_size, device, autocast, scales=params.scales, flip=params.flip
+    )
 
 
-def _write_tables(folder: Path, split: Split, card: ModelCard, measurement: Measurement) -> None:
+def _write_tables(
+    folder: Path, split: Split, card: ModelCard, measurement: Measurement, counts: Mapping[str, Counts]
+) -> None:
     scores, properties, confusion = measurement.scores, measurement.properties, measurement.confusion
     classes = range(len(split.classes))
     columns: dict[str, dict[str, Any]] = {
@@ -111,6 +175,7 @@ def _write_tables(folder: Path, split: Split, card: ModelCard, measurement: Meas
             "name": split.classes,
             "iou": scores.iou,
             "accuracy": scores.accuracy,
+            "boundary_iou": measurement.boundary_iou,
             "pixels": confusion.sum(axis=1),
         },
         "per_property.parquet": {
@@ -131,6 +196,7 @@ def _write_tables(folder: Path, split: Split, card: ModelCard, measurement: Meas
             "miou": [scores.mean_iou for scores in measurement.photos],
             "accuracy": [scores.pixel_accuracy for scores in measurement.photos],
         },
+        COUNTS: dict(counts),
     }
     for name, values in columns.items():
         pq.write_table(pa.table(values, schema=EVALUATION.tables[name]), folder / name)

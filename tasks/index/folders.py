@@ -24,7 +24,7 @@ class Pair:
 
 
 def fingerprint(root: Path, config: DatasetConfig) -> str:
-    """Hash of path, size and modification time of every image and label map; reads no file.
+    """Hash of path, size and modification time of every image, label map and list of names; reads no file.
 
     Raises:
         InputError: a folder is missing.
@@ -41,14 +41,18 @@ def fingerprint(root: Path, config: DatasetConfig) -> str:
             state = entry.stat()
             path = PurePath(entry.path).relative_to(root).as_posix()
             digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    for listing in sorted({split.split for split in config.data.values() if split.split is not None}):
+        state = (root / listing).stat()
+        digest.update(f"{listing}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def find_pairs(root: Path, config: DatasetConfig) -> tuple[list[Pair], list[str]]:
-    """Pair images with label maps by the name that is left without suffixes.
+    """Pair images with label maps by the name that is left without suffixes; a split's list says which count.
 
     Returns:
-        The pairs sorted by split and image, and the problems: what has no partner, and splits without images.
+        The pairs sorted by split and image, and the problems: what has no partner, splits without images, and what is
+        listed and does not exist.
 
     Raises:
         InputError: a folder is missing.
@@ -57,11 +61,17 @@ def find_pairs(root: Path, config: DatasetConfig) -> tuple[list[Pair], list[str]
     pairs: list[Pair] = []
     problems: list[str] = []
     for split, folders in sorted(config.data.items()):
-        images = _names(root / folders.img_dir, folders.img_suffix)
-        labels = _names(root / folders.ann_dir, folders.seg_map_suffix)
-        pairs += [_pair(split, folders, name) for name in sorted(images & labels)]
+        images = names_below(root / folders.img_dir, folders.img_suffix)
+        labels = names_below(root / folders.ann_dir, folders.seg_map_suffix)
         if not images:
             problems.append(_empty_split(root, split, folders))
+        if folders.split is not None:
+            listed = listed_names(root / folders.split)
+            if not listed:
+                problems.append(f"split {split!r}: {folders.split} names no image")
+            problems += [f"{folders.split}: {name!r} has no image" for name in sorted(listed - images - labels)]
+            images, labels = images & listed, labels & listed
+        pairs += [_pair(split, folders, name) for name in sorted(images & labels)]
         for name in sorted(images - labels):
             missing = _pair(split, folders, name)
             problems.append(f"{missing.image}: the image has no label map, expected {missing.label}")
@@ -72,7 +82,7 @@ def find_pairs(root: Path, config: DatasetConfig) -> tuple[list[Pair], list[str]
 
 
 def require_folders(root: Path, config: DatasetConfig) -> None:
-    """Raise InputError, saying what exists instead, when the root or a split's folder is missing."""
+    """Raise InputError, saying what exists instead, when the root or a split's folder or list is missing."""
     if not root.is_dir():
         raise InputError(f"dataset.root: no folder {root}; {_contents(_nearest_parent(root))}")
     missing = [
@@ -80,6 +90,11 @@ def require_folders(root: Path, config: DatasetConfig) -> None:
         for split, folders in config.data.items()
         for key, folder in (("img_dir", root / folders.img_dir), ("ann_dir", root / folders.ann_dir))
         if not folder.is_dir()
+    ]
+    missing += [
+        f"data.{split}.split: no file {root / folders.split}"
+        for split, folders in config.data.items()
+        if folders.split is not None and not (root / folders.split).is_file()
     ]
     if missing:
         raise InputError("\n".join(missing))
@@ -108,11 +123,16 @@ def _pair(split: str, folders: SplitFolders, name: str) -> Pair:
     return Pair(split, image, label)
 
 
-def _names(folder: Path, suffix: str) -> set[str]:
+def names_below(folder: Path, suffix: str) -> set[str]:
     """Paths below `folder`, with forward slashes and without the suffix."""
     return {
         PurePath(entry.path).relative_to(folder).as_posix().removesuffix(suffix) for entry in _files(folder, suffix)
     }
+
+
+def listed_names(listing: Path) -> set[str]:
+    """The names in a split's list."""
+    return {name for line in listing.read_text(encoding="utf-8").splitlines() if (name := line.strip())}
 
 
 def _files(folder: Path | str, suffix: str) -> Iterator[os.DirEntry[str]]:

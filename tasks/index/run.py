@@ -14,17 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from artifacts import FileMemory, code_fingerprint
 from prolab_model.dataset_config import DatasetConfig
-from tasks.errors import InputError
+from tasks.errors import raise_for
+from tasks.index import STAGE
+from tasks.index.contents import read_label_map, read_photo
 from tasks.index.examples import draw_examples
 from tasks.index.folders import Pair, find_pairs
 from tasks.index.report import write_report
 from tasks.index.samples import Sample, read_sample
 from tasks.kinds import DATASET
-from tasks.progress import Progress
 from tasks.stage import StageContext
 
-_PROBLEMS_SHOWN = 20
+_SAVE_EVERY = 1000
+"""Images after which a run that is then killed has kept what it found."""
 
 
 def run(context: StageContext) -> Mapping[str, JsonValue]:
@@ -36,8 +39,8 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     config: DatasetConfig = context.params.dataset_config()
     root: Path = context.params.dataset_root(config)
     pairs, problems = find_pairs(root, config)
-    samples, unusable = _read_samples(root, pairs, config, context.progress)
-    _raise_for(root, problems + unusable)
+    samples, unusable = _read_samples(root, pairs, config, context)
+    raise_for(problems + unusable, f"the data set at {root}")
 
     _write_table(context.output, "samples.parquet", [_sample_row(sample) for sample in samples])
     _write_table(context.output, "classes.parquet", _class_rows(config))
@@ -51,31 +54,31 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
 
 
 def _read_samples(
-    root: Path, pairs: Sequence[Pair], config: DatasetConfig, progress: Progress
+    root: Path, pairs: Sequence[Pair], config: DatasetConfig, context: StageContext
 ) -> tuple[list[Sample], list[str]]:
     samples: list[Sample] = []
     problems: list[str] = []
+    # What other code found is not trusted.
+    code = code_fingerprint(STAGE.sources)[:16]
+    photos = FileMemory(context.cache / f"photos-{code}.jsonl", read_photo)
+    label_maps = FileMemory(context.cache / f"label_maps-{code}.jsonl", read_label_map)
+    read = partial(read_sample, root=root, config=config, photos=photos, label_maps=label_maps)
     # Reading, decoding and hashing let go of the interpreter's lock, so threads are enough.
     with (
         ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
-        progress.bar("index", total=len(pairs), unit="images") as bar,
+        context.progress.bar("index", total=len(pairs), unit="images") as bar,
     ):
-        for sample, wrong in pool.map(partial(read_sample, root, config=config), pairs):
+        for number, (sample, wrong) in enumerate(pool.map(read, pairs), start=1):
             if sample is not None:
                 samples.append(sample)
             problems += wrong
             bar.advance()
+            if number % _SAVE_EVERY == 0:
+                photos.save()
+                label_maps.save()
+    photos.save()
+    label_maps.save()
     return samples, problems
-
-
-def _raise_for(root: Path, problems: Sequence[str]) -> None:
-    if not problems:
-        return
-    shown = [f"  {problem}" for problem in problems[:_PROBLEMS_SHOWN]]
-    if len(problems) > _PROBLEMS_SHOWN:
-        shown.append(f"  … and {len(problems) - _PROBLEMS_SHOWN} more")
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    raise InputError("\n".join([f"{count} in the data set at {root}", *shown]))
 
 
 def _sample_row(sample: Sample) -> dict[str, JsonValue]:

@@ -1,18 +1,17 @@
-"""Reads one image and its label map: sizes, hashes, pixels of each class, and all that is wrong with them."""
+"""What the index records of an image and its label map, and all that is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from blake3 import blake3
 
+from artifacts import FileMemory
 from prolab_model.dataset_config import IGNORED, DatasetConfig, training_labels
-from prolab_model.image_files import ImageFileError, decode_image, decode_label
+from prolab_model.image_files import ImageFileError
+from tasks.index.contents import LabelMap, Photo
 from tasks.index.folders import Pair
 
 _UNKNOWN_SHOWN = 5
@@ -30,38 +29,35 @@ class Sample:
     counts: Mapping[int, int]
 
 
-def read_sample(root: Path, pair: Pair, config: DatasetConfig) -> tuple[Sample | None, list[str]]:
-    """Read a pair of files once; returns the sample, or None and what is wrong with the files."""
+def read_sample(
+    pair: Pair, *, root: Path, config: DatasetConfig, photos: FileMemory[Photo], label_maps: FileMemory[LabelMap]
+) -> tuple[Sample | None, list[str]]:
+    """Read a pair of files unless they are known; returns the sample, or None and what is wrong with the files."""
     problems = []
     try:
-        image_bytes = (root / pair.image).read_bytes()
-        height, width = decode_image(image_bytes).shape[:2]
+        photo = photos.recall(root / pair.image)
     except (ImageFileError, OSError) as error:
         problems.append(f"{pair.image}: {error}")
     try:
-        label_bytes = (root / pair.label).read_bytes()
-        label = decode_label(label_bytes)
-        counts = _class_counts(label, config)
+        label_map = label_maps.recall(root / pair.label)
+        counts = _class_counts(label_map["pixels"], config)
     except (ImageFileError, _UnknownLabelError, OSError) as error:
         problems.append(f"{pair.label}: {error}")
     if problems:
         return None, problems
-    if label.shape != (height, width):
-        size = f"{label.shape[1]}x{label.shape[0]}"
+    width, height = photo["width"], photo["height"]
+    if (label_map["width"], label_map["height"]) != (width, height):
+        size = f"{label_map['width']}x{label_map['height']}"
         return None, [f"{pair.label}: the label map is {size} and its image {pair.image} is {width}x{height}"]
-    return Sample(pair, width, height, _hash(image_bytes), _hash(label_bytes), counts), []
-
-
-def _hash(content: bytes) -> str:
-    return blake3(content).hexdigest()
+    return Sample(pair, width, height, photo["hash"], label_map["hash"], counts), []
 
 
 class _UnknownLabelError(ValueError):
     """A label map holds values that the configuration does not explain."""
 
 
-def _class_counts(label: npt.NDArray[np.integer[Any]], config: DatasetConfig) -> dict[int, int]:
-    values, pixels = _histogram(label)
+def _class_counts(value_pixels: Sequence[Sequence[int]], config: DatasetConfig) -> dict[int, int]:
+    values, pixels = np.array(value_pixels, np.int64).T
     first = int(config.reduce_zero_label)
     last = first + len(config.classes) - 1
     known = ((values >= 0) & (values <= last)) | (values == config.ignore_index)
@@ -74,13 +70,3 @@ def _class_counts(label: npt.NDArray[np.integer[Any]], config: DatasetConfig) ->
         )
     class_ids = training_labels(values, ignore_index=config.ignore_index, reduce_zero_label=config.reduce_zero_label)
     return {int(class_id): int(count) for class_id, count in zip(class_ids, pixels, strict=True) if class_id != IGNORED}
-
-
-def _histogram(label: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The values that occur, in order, and how often each does."""
-    if label.dtype.kind == "i":  # 32-bit files can hold values that are too large or negative for a table
-        values, pixels = np.unique(label, return_counts=True)
-        return values.astype(np.int64), pixels
-    counts = np.bincount(label.ravel())
-    values = np.flatnonzero(counts)
-    return values, counts[values]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -53,27 +52,3 @@ def test_our_own_colours_differ(name: str) -> None:
     palette = read_dataset_config(DATASETS / f"{name}.py").palette
 
     assert len(set(palette)) == len(palette)
-
-
-def test_pascals_folders_are_made_as_its_config_says(tmp_path: Path) -> None:
-    """The commands in the header are what a user runs."""
-    lists = tmp_path / "ImageSets/SegmentationContext"
-    for folder in (lists, tmp_path / "JPEGImages", tmp_path / "SegmentationClassContext"):
-        folder.mkdir(parents=True)
-    for name in ("2008_1", "2008_2", "2008_3"):
-        (tmp_path / f"JPEGImages/{name}.jpg").touch()
-        (tmp_path / f"SegmentationClassContext/{name}.png").touch()
-    (lists / "train.txt").write_text("2008_1\n2008_2\n")
-    (lists / "val.txt").write_text("2008_3\n")
-    lines = (DATASETS / "pascal_context_59.py").read_text().splitlines()
-    first, last = lines.index("#   for split in train val; do"), lines.index("#   done")
-    commands = "\n".join(line.removeprefix("#   ") for line in lines[first : last + 1])
-
-    subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True)
-
-    folders = read_dataset_config(DATASETS / "pascal_context_59.py").data
-    for split, names in (("train", ["2008_1", "2008_2"]), ("val", ["2008_3"])):
-        for folder, suffix in ((folders[split].img_dir, ".jpg"), (folders[split].ann_dir, ".png")):
-            files = sorted((tmp_path / folder).iterdir())
-            assert [file.name for file in files] == [name + suffix for name in names]
-            assert all(file.is_file() for file in files)

@@ -49,3 +49,11 @@ def small_segmentor(seed: int = 0, **changes: Any) -> PropertySegmentor:
         class_matrix[class_id, [class_id, (class_id + 2) % PROPERTIES]] = 1
     segmentor.label_space.assign(torch.randn(PROPERTIES, WIDTH), class_matrix)
     return segmentor
+
+
+def small_one_hot_segmentor(seed: int = 0, **changes: Any) -> PropertySegmentor:
+    """The small network with random weights and as many classes as the other's embeddings have channels."""
+    torch.manual_seed(seed)
+    one_hot = {"kind": "one_hot", "properties": WIDTH, "classes": WIDTH, "width": WIDTH}
+    segmentor: PropertySegmentor = build_segmentor(small_config() | {"label_space": one_hot} | changes)
+    return segmentor

@@ -5,24 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from artifacts import Artifact, Store
 from prolab_model.checkpoint import load_model
-from prolab_model.metrics import confusion_matrix, scores
+from prolab_model.metrics import boundary_areas, boundary_iou, confusion_matrix, scores
 from prolab_model.predictor import Predictor
 from tasks import evaluate
+from tasks.compare.bootstrap import figures
+from tasks.compare.comparison import compare
+from tasks.compare.counts import read_counts
 from tasks.errors import InputError
 from tasks.execution import run_stage
 from tasks.progress import SilentProgress
+from tests.checkpoints import make_checkpoint
 
 Publish = Callable[[tuple[str, ...]], Artifact]
 
 
-def run(store: Store, checkpoint: Artifact, dataset: Artifact, **params: str) -> Artifact:
+def run(store: Store, checkpoint: Artifact, dataset: Artifact, **params: Any) -> Artifact:
     inputs = {"checkpoint": checkpoint, "dataset": dataset}
     return run_stage(evaluate.STAGE, evaluate.EvaluateParams(**params), inputs, store, SilentProgress()).artifact
 
@@ -32,22 +38,47 @@ def evaluation(store: Store, checkpoint: Artifact, dataset: Artifact) -> Artifac
     return run(store, checkpoint, dataset)
 
 
-def test_the_figures_are_those_of_the_predictions(evaluation: Artifact, checkpoint: Artifact, data_root: Path) -> None:
-    segmentor, _ = load_model(checkpoint.path)
-    predictor = Predictor(segmentor)
-    total = np.zeros((3, 3), np.int64)
+def counts(predictor: Predictor, data_root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Confusion matrix and areas of boundaries of the photos that have labels."""
+    confusion, boundary = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
     for number in range(2):
         image = cv2.imread(str(data_root / f"images/val/{number}.png"))[..., ::-1]
         labels = cv2.imread(str(data_root / f"labels/val/{number}.png"), cv2.IMREAD_UNCHANGED)
-        total += confusion_matrix(labels, predictor.predict(np.ascontiguousarray(image)).labels, 3)
+        prediction = predictor.predict(np.ascontiguousarray(image)).labels
+        confusion += confusion_matrix(labels, prediction, 3)
+        boundary += boundary_areas(labels, prediction, 3)
+    return confusion, boundary
 
+
+def test_the_figures_are_those_of_the_predictions(evaluation: Artifact, checkpoint: Artifact, data_root: Path) -> None:
+    segmentor, _ = load_model(checkpoint.path)
+    total, boundary = counts(Predictor(segmentor), data_root)
     assert evaluation.table("confusion.parquet")["pixels"].to_pylist() == total.ravel().tolist()
     expected = scores(total)
-    np.testing.assert_allclose(evaluation.table("per_class.parquet")["iou"].to_numpy(), expected.iou)
+    per_class = evaluation.table("per_class.parquet")
+    np.testing.assert_allclose(per_class["iou"].to_numpy(), expected.iou)
+    np.testing.assert_allclose(per_class["boundary_iou"].to_numpy(), boundary_iou(boundary))
+    assert evaluation.manifest.summary["boundary_miou"] == round(100 * float(np.nanmean(boundary_iou(boundary))), 2)
     assert evaluation.manifest.summary["miou"] == round(100 * expected.mean_iou, 2)
     assert evaluation.manifest.summary["macc"] == round(100 * expected.mean_accuracy, 2)
     assert evaluation.manifest.summary["aacc"] == round(100 * expected.pixel_accuracy, 2)
     assert evaluation.manifest.summary["images"] == 3
+
+
+def test_several_scales_and_flip_are_averaged(
+    store: Store, checkpoint: Artifact, dataset: Artifact, data_root: Path
+) -> None:
+    params = {"scales": (0.75, 1.25), "flip": True}
+    segmentor, _ = load_model(checkpoint.path)
+    total, _ = counts(Predictor(segmentor, **params), data_root)
+    other = run(store, checkpoint, dataset, **params)
+    assert other.table("confusion.parquet")["pixels"].to_pylist() == total.ravel().tolist()
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (float("inf"),)])
+def test_scales_that_are_none_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError, match="scales"):
+        evaluate.EvaluateParams(scales=scales)
 
 
 def test_the_constant_prediction_is_the_commonest_class_of_train(evaluation: Artifact) -> None:
@@ -105,3 +136,52 @@ def test_classes_in_another_order_are_refused(store: Store, publish_checkpoint: 
     classes = tuple(dataset.table("classes.parquet")["name"].to_pylist())
     with pytest.raises(InputError, match="their order differs"):
         run(store, publish_checkpoint(classes[::-1]), dataset)
+
+
+def test_the_counts_of_single_photos_add_up_to_the_figures(evaluation: Artifact) -> None:
+    counts = read_counts(evaluation)
+    assert counts.shape == (3, 6, 3)
+    assert not counts[2].any(), "the last photo has no label"
+    found = figures(counts)
+    np.testing.assert_allclose(found.iou[0], evaluation.table("per_class.parquet")["iou"].to_numpy())
+    np.testing.assert_allclose(found.boundary_iou[0], evaluation.table("per_class.parquet")["boundary_iou"].to_numpy())
+    summary = evaluation.manifest.summary
+    assert summary["miou_low"] <= summary["miou"] <= summary["miou_high"]  # type: ignore[operator]
+
+
+def test_the_report_says_where_the_time_went_and_shows_its_pictures_in_the_dashboard(evaluation: Artifact) -> None:
+    report = evaluation.file("report.html").read_text(encoding="utf-8")
+    for part in ("loading", "network", "metrics", "pictures"):
+        assert f'<th scope="row">{part}</th>' in report
+    assert "GB of memory" in report
+    markdown = evaluation.file("report.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"\]\((\S+)\)", markdown)
+    assert pictures == ["overlays.png", "confusion.png", "learning_curve.png"]
+    assert all(cv2.imread(str(evaluation.file(name))) is not None for name in pictures)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_a_baseline_stands_beside_the_figures(
+    store: Store, dataset: Artifact, evaluation: Artifact, one_hot: bool
+) -> None:
+    checkpoint = make_checkpoint(store, seed=1, one_hot=one_hot)
+    inputs = {"checkpoint": checkpoint, "dataset": dataset, "baseline": evaluation}
+    params = evaluate.EvaluateParams(baseline=evaluation.version)
+    made = run_stage(evaluate.BASELINE_STAGE, params, inputs, store, SilentProgress()).artifact
+    difference = compare(evaluation, made).differences.mean_iou
+    assert round(100 * difference.b, 2) == made.manifest.summary["miou"]
+    for name in ("report.html", "report.md"):
+        report = made.file(name).read_text(encoding="utf-8")
+        assert evaluation.reference in report
+        assert f"{100 * difference.low:+.1f}".replace("-", "−") in report
+        assert "distinguishable" in report
+        assert ("one-hot" in report) == (one_hot and name == "report.html")
+    assert "(differences.png)" in made.file("report.md").read_text(encoding="utf-8")
+
+
+def test_a_baseline_on_another_split_is_refused(store: Store, checkpoint: Artifact, dataset: Artifact) -> None:
+    other = run(store, checkpoint, dataset, split="train")
+    inputs = {"checkpoint": checkpoint, "dataset": dataset, "baseline": other}
+    params = evaluate.EvaluateParams(baseline=other.version)
+    with pytest.raises(InputError, match=rf"{other.reference} and this evaluation .* the same split, got 'train' and"):
+        run_stage(evaluate.BASELINE_STAGE, params, inputs, store, SilentProgress())

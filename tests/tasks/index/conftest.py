@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 import cv2
@@ -47,6 +49,11 @@ class Tree:
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), mask)
 
+    def settle(self) -> None:
+        """Give all files a time long past, so that what is in them may be remembered."""
+        for path in self.root.rglob("*.*"):
+            os.utime(path, ns=(10**18, 10**18))
+
     def params(self) -> IndexParams:
         return IndexParams(config=self.config, root=self.root)
 
@@ -58,10 +65,14 @@ def tree(tmp_path):
 
 @pytest.fixture
 def index(tmp_path):
+    """Runs the stage; runs of a test have one cache."""
+    runs = itertools.count()
+
     def index(params: IndexParams) -> Path:
-        folders = {name: tmp_path / name for name in ("output", "workspace", "cache")}
+        run = tmp_path / f"run_{next(runs)}"
+        folders = {"output": run / "output", "workspace": run / "workspace", "cache": tmp_path / "cache"}
         for folder in folders.values():
-            folder.mkdir()
+            folder.mkdir(parents=True, exist_ok=True)
         context = StageContext(params=params, inputs={}, progress=SilentProgress(), **folders)
         (folders["output"] / "summary").write_text(repr(STAGE.load()(context)))
         return folders["output"]

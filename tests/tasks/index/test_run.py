@@ -129,6 +129,13 @@ def cut_off_image(tree):
     return r"photos/train/a\.jpg: not an image that can be decoded"
 
 
+def cut_off_progressive_image(tree):
+    path = tree.root / "photos/train/a.jpg"
+    Image.open(path).save(path, progressive=True)
+    path.write_bytes(path.read_bytes()[:-40])
+    return r"photos/train/a\.jpg: not an image that can be decoded"
+
+
 def empty_mask(tree):
     (tree.root / "masks/train/a.png").write_bytes(b"")
     return r"masks/train/a\.png: the file is empty"
@@ -181,6 +188,7 @@ def repeated_class(tree):
         empty_image,
         broken_image,
         cut_off_image,
+        cut_off_progressive_image,
         empty_mask,
         cut_off_mask,
         other_size,
@@ -230,6 +238,53 @@ def test_drawn_data_set_is_drawn_where_it_is_absent(tmp_path, monkeypatch):
 
     assert len(list((tmp_path / "scenes/images").rglob("*.png"))) == 3
     assert params.external(None) == first
+
+
+def test_only_what_changed_is_read_again(tree, index):
+    tree.settle()
+    before = rows(index(tree.params()), "samples.parquet")
+
+    for path in ("photos/train/a.jpg", "photos/train/b.jpg"):  # the same length, and another content
+        content = (tree.root / path).read_bytes()
+        (tree.root / path).write_bytes(content.replace(b"JFIF", b"JFXX", 1))
+    tree.settle()
+    tree.add("train", "b", np.zeros((8, 12)))
+    output = index(tree.params())
+
+    after = rows(output, "samples.parquet")
+    assert [row["image_hash"] for row in after] == [
+        before[0]["image_hash"],
+        blake3((tree.root / "photos/train/b.jpg").read_bytes()).hexdigest(),
+        before[2]["image_hash"],
+    ]
+    assert [tuple(row.values()) for row in rows(output, "label_counts.parquet")] == [(0, 1, 96), (1, 0, 96), (2, 2, 96)]
+
+
+def test_what_is_remembered_holds_for_other_classes(tree, index):
+    tree.settle()
+    index(tree.params())
+    tree.config.write_text(tree.config.read_text().replace("ignore_index = 7", "ignore_index = 8"))
+
+    with pytest.raises(InputError, match=r"masks/train/b\.png: unknown label 7 \(24 pixels\)"):
+        index(tree.params())
+
+    tree.config.write_text(tree.config.read_text().replace("ignore_index = 8", "reduce_zero_label = True"))
+    with pytest.raises(InputError, match=r"b\.png: unknown label 7"):
+        index(tree.params())
+
+
+def test_broken_file_is_read_again(tree, index):
+    tree.settle()
+    path = tree.root / "masks/train/a.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:-30] + bytes(30))
+    tree.settle()
+    with pytest.raises(InputError, match=r"a\.png: not a label map"):
+        index(tree.params())
+
+    path.write_bytes(content)
+    tree.settle()
+    assert len(rows(index(tree.params()), "samples.parquet")) == 3
 
 
 def test_files_match_the_kind(tree, index):
