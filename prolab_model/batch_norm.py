@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.distributed.nn.functional as collective
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 def gather_batch_norm(module: nn.Module) -> None:
@@ -18,7 +19,7 @@ def gather_batch_norm(module: nn.Module) -> None:
 def _gather_on_cpu(module: nn.Module) -> None:
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
-            norm = GatheredBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+            norm = GatheredBatchNorm(child.num_features, child.eps, child.momentum, child.affine).to(child.weight)
             norm.load_state_dict(child.state_dict())
             setattr(module, name, norm)
         else:
@@ -52,6 +53,22 @@ class GatheredBatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked += 1
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """A sum that every process gets: its gradient is the sum of the gradients that they have."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+
 def _sum_over_processes(values: Tensor) -> Tensor:
-    summed: Tensor = collective.all_reduce(values)  # type: ignore[no-untyped-call]  # torch's is untyped
+    summed: Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call]  # torch's is untyped
     return summed
