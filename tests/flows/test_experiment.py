@@ -103,3 +103,14 @@ def test_wrong_recipes_are_named_with_their_file(
 def test_missing_network_is_named() -> None:
     with pytest.raises(InputError, match=r"--set train\.model=gone\.py: train\.model: .*not found: .*gone\.py"):
         load_experiment(CONFIGS / "experiments" / "camvid.yaml", ["train.model=gone.py"])
+
+
+def test_an_evaluation_beside_which_the_figures_stand_comes_from_the_store() -> None:
+    path = CONFIGS / "experiments" / "camvid.yaml"
+
+    evaluate = load_experiment(path, ["evaluate.baseline=one_hot"]).steps()[-1]
+    assert evaluate.stored == {"baseline": "evaluation:one_hot"}
+    assert set(evaluate.stage.inputs) == {"checkpoint", "dataset", "baseline"}
+    joint = load_experiment(CONFIGS / "experiments" / "five_data_sets.yaml", ["ade20k.evaluate.baseline=one_hot"])
+    stored = {step.name: dict(step.stored) for step in joint.steps() if step.stored}
+    assert stored == {"ade20k.evaluate": {"baseline": "evaluation:one_hot"}}

@@ -1,10 +1,12 @@
 """Which stages run, on tiny stages in this process."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny.experiment import TinyExperiment
+from tiny.stages import LABEL_SPACE
 
 from artifacts import Artifact, NotFoundError, Store
 from flows.sequence import EVERYTHING, Selection, Step, plan_sequence, run_sequence
@@ -156,3 +158,30 @@ def test_plan_changes_nothing(store: Store) -> None:
     plan(store, steps())
 
     assert store.list() == []
+
+
+def beside(reference: str) -> list[Step]:
+    """The steps, where the last one reads a stored label space, too."""
+    *before, train = steps()
+    stage = replace(train.stage, inputs={**train.stage.inputs, "other": LABEL_SPACE})
+    return [*before, replace(train, stage=stage, stored={"other": reference})]
+
+
+def test_a_step_reads_what_is_stored_and_runs_again_when_that_changes(store: Store) -> None:
+    run(store, steps(properties=3))
+    store.tag(store.resolve("label_space"), "other")
+    assert run(store, beside("label_space:other"))["train"] == "Built"
+    read = store.resolve("checkpoint").manifest.inputs["other"]
+    assert read.version == store.resolve("label_space:other").version
+    assert plan(store, beside("label_space:other"))["train"] == ("Cached", ())
+    store.tag(store.resolve("label_space:latest"), "other")
+    assert plan(store, beside("label_space:other"))["train"][0] == "Runs"
+
+
+def test_what_a_step_reads_from_the_store_is_looked_for_before_anything_runs(store: Store) -> None:
+    with pytest.raises(NotFoundError, match=r"train.other: "):
+        run(store, beside("label_space:absent"))
+    assert store.list() == []
+    run(store, steps())
+    with pytest.raises(NotFoundError, match=r"train.other: label_space:absent names no artifact"):
+        plan(store, beside("label_space:absent"))

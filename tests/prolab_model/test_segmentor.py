@@ -97,3 +97,30 @@ def test_heads_that_classify_by_themselves_are_refused() -> None:
         small_segmentor(decode_head=head | {"type": "UPerHead"})
     with pytest.raises(ValueError, match="align_corners=True"):
         small_segmentor(decode_head=head | {"align_corners": True})
+
+
+def test_some_of_the_classes_are_predicted_by_the_very_network() -> None:
+    segmentor = small_segmentor().eval()
+    part = segmentor.predicting(slice(1, 3))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(part.encode_decode(images, []), segmentor.encode_decode(images, [])[:, 1:3])
+    assert part.decode_head is segmentor.decode_head
+    assert segmentor.label_space.class_matrix.shape[0] == segmentor.num_classes == 4
+    assert segmentor.predicting(slice(0, 4)) is segmentor
+
+
+def test_parts_of_a_batch_have_its_loss_in_sum() -> None:
+    segmentor = small_segmentor().eval()  # in which batch norm does not depend on the batch
+    segmentor.class_weights.copy_(torch.tensor([0.5, 1.0, 2.0, 4.0]))
+    images, labels = torch.randn(4, 3, 64, 64), torch.randint(0, 4, (4, 1, 64, 64))
+    labels[0, :, 8:] = 255
+    weight = segmentor.total_weight([], labels)
+    whole = segmentor.train_step({"img": images, "img_metas": [], "gt_semantic_seg": labels}, None)["loss"]
+    parts = [
+        segmentor.train_step(
+            {"img": images[part], "img_metas": [], "gt_semantic_seg": labels[part], "total_weight": weight}, None
+        )["loss"]
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    torch.testing.assert_close(sum(parts), whole)
