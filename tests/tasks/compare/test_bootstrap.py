@@ -91,7 +91,7 @@ def test_the_same_model_twice_is_not_distinguishable() -> None:
     assert np.isnan(absent.iou.value)
     assert np.isnan(absent.iou.low)
     assert not absent.iou.distinguishable
-    assert [item.photos for item in differences.classes] == [5, 5, 5, 0]
+    assert [item.iou.photos for item in differences.classes] == [5, 5, 5, 0]
 
 
 def test_a_better_model_is_distinguishable_and_its_mirror_image_is_worse() -> None:
@@ -105,6 +105,18 @@ def test_a_better_model_is_distinguishable_and_its_mirror_image_is_worse() -> No
     assert "This gain is distinguishable from chance" in verdict(gain)
     assert "This loss is distinguishable from chance" in verdict(loss)
     assert all(item.iou.distinguishable for item in gain.classes[:3])
+
+
+@pytest.mark.parametrize(("photos_of_class", "distinguishable"), [(1, False), (5, False), (6, True)])
+def test_a_class_of_few_photos_is_not_distinguishable(photos_of_class: int, distinguishable: bool) -> None:
+    """Every photo speaks for B, and so does every draw that has the class."""
+    a = np.zeros((20, 6, 1), np.int64)
+    a[:photos_of_class] = [[10], [100], [100], [1], [10], [10]]
+    b = a.copy()
+    b[:, 0] *= 8
+    (item,) = find_differences(a, b, ("rare",), resamples=200).classes
+    assert item.iou.low > 0
+    assert item.iou.distinguishable == distinguishable
 
 
 def test_two_models_of_the_same_quality_are_not_distinguishable() -> None:

@@ -18,7 +18,7 @@ from tasks.errors import InputError
 from tasks.execution import run_stage
 from tasks.new_dataset.create import NewDataset
 from tasks.progress import SilentProgress
-from tests.published import read_mask
+from tests.published import read_mask, write_photo
 from tests.tasks.new_dataset.conftest import PALETTE, ROWS, Folder
 
 CSV_COLOURS = "name,r,g,b\nsky,0,0,255\nroad,128,64,128\ncar,0,0,142\nvoid,0,0,0\n"
@@ -212,7 +212,21 @@ def test_splits_by_chance_are_the_same_again_and_lists_are_kept(folder: Folder, 
     (folder.root / "splits/val.txt").write_text("00\n")
     (folder.root / "splits/train.txt").write_text("01\n02\n")
     (folder.folder / "mine.py").unlink()
-    assert make(ignored=["3"]).images == {"train": 2, "val": 1}
+    dataset = make(ignored=["3"])
+    assert dataset.images == {"train": 2, "val": 1}
+    assert [line.partition(":")[0] for line in dataset.left_out] == [f"{number:02}" for number in range(3, 20)]
+
+
+def test_photos_and_masks_in_one_folder(folder: Folder, make) -> None:
+    for name in ("a", "b"):
+        write_photo(folder.root / f"{name}.png")
+        folder.write_mask(folder.root / f"{name}_mask.png", "numbers")
+
+    assert make(images=folder.root, masks=folder.root, ignored=["3"]).left_out == []
+
+    config, counts = index_it(folder)
+    assert (config.data["train"].img_dir, config.data["train"].seg_map_suffix) == (".", "_mask.png")
+    assert counts == {0: 24, 1: 24, 2: 24}
 
 
 def test_one_photo_is_not_enough(folder: Folder, make) -> None:
