@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from artifacts import Artifact, Manifest
 from tasks.compare.bootstrap import RESAMPLES, Floats, figures, interval, resample
@@ -166,15 +165,14 @@ def find_differences(a: Counts, b: Counts, classes: Sequence[str], resamples: in
     """Hold model B against model A, both on the same photos (M, 6, N) of N classes."""
     all_a, all_b = figures(a), figures(b)
     drawn_a, drawn_b = resample((a, b), resamples)
-
     labelled = a[:, AREAS.index("label_pixels")] > 0  # (M, N)
 
-    def differences(name: str, photos: npt.NDArray[np.int64]) -> list[Difference]:
+    def differences(name: str, photos: Counts) -> list[Difference]:
         change: Floats = getattr(drawn_b, name) - getattr(drawn_a, name)
         columns = (getattr(all_a, name)[0], getattr(all_b, name)[0], *interval(change), _share_ahead(change), photos)
         return [
-            Difference(*map(float, values), photos=int(count))
-            for *values, count in zip(*map(np.atleast_1d, columns), strict=True)
+            Difference(float(value_a), float(value_b), float(low), float(high), float(ahead), int(count))
+            for value_a, value_b, low, high, ahead, count in zip(*map(np.atleast_1d, columns), strict=True)
         ]
 
     def headline(name: str) -> Difference:
