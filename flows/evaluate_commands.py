@@ -68,6 +68,8 @@ def evaluate(
         raise InputError("--output and --resamples: expected --compare A B with them")
     if pair is not None and tag is not None:
         raise InputError("--tag: expected a CHECKPOINT to measure; a comparison is not kept in the store")
+    if pair is not None and dataset is None and overrides:
+        raise InputError("--set: expected --dataset with it; nothing is measured without")
     opened = open_store(store)
     if checkpoint is not None:
         if dataset is None:

@@ -19,7 +19,7 @@ from prolab_model.checkpoint import ModelCard, load_model, read_card
 from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
 from tasks.compare.bootstrap import figures, interval, resample
-from tasks.compare.comparison import Differences, find_differences, require_measured_on
+from tasks.compare.comparison import find_differences, require_measured_on
 from tasks.compare.counts import TABLE as COUNTS
 from tasks.compare.counts import Counts, counts_columns, dense_counts, read_counts
 from tasks.compare.pictures import draw_differences
@@ -49,8 +49,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     checkpoint, dataset, baseline = (context.inputs.get(name) for name in ("checkpoint", "dataset", "baseline"))
     assert checkpoint is not None and dataset is not None
     split = read_split(dataset, params.split)
-    if baseline is not None:
-        require_measured_on(baseline.manifest, dataset.digest, params.split, "this evaluation")
+    baseline_counts = None if baseline is None else _read_baseline(baseline, dataset, params.split)
     stopwatch = Stopwatch()
     with stopwatch.part("opening the checkpoint"):
         segmentor, card = _load(checkpoint, split.classes)
@@ -66,7 +65,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     counts = dense_counts(columns, len(photos), len(split.classes))
     with stopwatch.part("intervals"):
         (drawn,) = resample([counts])
-        differences = _differences(baseline, counts, split.classes)
+        differences = None if baseline_counts is None else find_differences(baseline_counts, counts, split.classes)
     evaluation = Evaluation(
         params=params,
         checkpoint=checkpoint,
@@ -91,8 +90,10 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     return _summary(evaluation)
 
 
-def _differences(baseline: Artifact | None, counts: Counts, classes: Sequence[str]) -> Differences | None:
-    return None if baseline is None else find_differences(read_counts(baseline), counts, classes)
+def _read_baseline(baseline: Artifact, dataset: Artifact, split: str) -> Counts:
+    """Its counts, read before the photos are predicted, since it may be refused."""
+    require_measured_on(baseline.manifest, dataset.digest, split, "this evaluation")
+    return read_counts(baseline)
 
 
 def _draw(folder: Path, evaluation: Evaluation) -> None:

@@ -81,6 +81,7 @@ def test_a_checkpoint_is_measured_and_compared_as_one_that_was(prolab: Prolab, s
         (("ours-checkpoint", "--compare", "ours", "baseline"), "expected a CHECKPOINT to measure, or --compare A B"),
         (("ours-checkpoint",), "--dataset: missing"),
         (("ours-checkpoint", "--dataset", "squares", "--output", "x.html"), "expected --compare A B with them"),
+        (("--compare", "ours", "baseline", "--set", "evaluate.flip=true"), "--set: expected --dataset with it"),
         (("--compare", "ours", "absent"), "the store has neither an evaluation nor a checkpoint"),
         (("--compare", "ours", "baseline", "--output", "x.pdf"), "expected a file name that ends in .html"),
         (
