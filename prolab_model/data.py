@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, default_collate
 
 from prolab_model.augmentation import ClassCrop, DistortColours, FlipCrop, FormatCrop, ScaleBaseSize
 from prolab_model.dataset_config import training_labels
-from prolab_model.image_files import ImageFileError, decode_label
+from prolab_model.image_files import ImageFileError, decode_image, decode_label
 from prolab_model.openmmlab import Compose
 
 IMAGE_MEAN = (123.675, 116.28, 103.53)
@@ -61,11 +61,11 @@ def read_labels(path: Path, rules: LabelRules) -> npt.NDArray[np.uint8]:
     """Class ids (H, W) of a label file.
 
     Raises:
-        ImageFileError: when the file is no label map.
+        ImageFileError: when the file is gone or is no label map.
     """
     try:
         values = decode_label(path.read_bytes())
-    except ImageFileError as error:
+    except (OSError, ImageFileError) as error:
         raise ImageFileError(f"{path}: {error}") from error
     if values.dtype == np.uint8:
         return np.asarray(cv2.LUT(values, _class_ids(rules)), np.uint8)
@@ -79,14 +79,34 @@ def _class_ids(rules: LabelRules) -> npt.NDArray[np.uint8]:
     return training_labels(values, ignore_index=rules.ignore_index, reduce_zero_label=rules.reduce_zero_label)
 
 
-class LoadTrainingLabels:
-    """Reads `results["label"]` by its data set's rules, `results["rules"]`."""
+def read_photo(path: Path) -> npt.NDArray[np.uint8]:
+    """A photo (H, W, 3) BGR.
+
+    Raises:
+        ImageFileError: when the file is gone or is no image.
+    """
+    try:
+        return decode_image(path.read_bytes())
+    except (OSError, ImageFileError) as error:
+        raise ImageFileError(f"{path}: {error}") from error
+
+
+class LoadSample:
+    """Reads the photo and the label map of `results["sample"]`."""
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Adds `gt_semantic_seg`."""
-        results["gt_semantic_seg"] = read_labels(results["label"], results["rules"])
-        results["seg_fields"].append("gt_semantic_seg")
-        return results
+        """Adds what mmsegmentation's loaders would."""
+        sample: Sample = results["sample"]
+        image = read_photo(sample.image)
+        return results | {
+            "filename": str(sample.image),
+            "first_class": sample.first_class,
+            "base_size": sample.base_size,
+            "img": image,
+            "img_shape": image.shape,
+            "gt_semantic_seg": read_labels(sample.label, sample.rules),
+            "seg_fields": ["gt_semantic_seg"],
+        }
 
 
 class TrainingCrops(Dataset[Mapping[str, Any]]):
@@ -131,19 +151,8 @@ class TrainingCrops(Dataset[Mapping[str, Any]]):
         state = int(generator.integers(2**32))
         np.random.seed(state)
         random.seed(state)
-        sample = self.samples[number]
-        results: dict[str, Any] = {
-            "img_info": {"filename": str(sample.image)},
-            "img_prefix": None,
-            "label": sample.label,
-            "rules": sample.rules,
-            "base_size": sample.base_size,
-            "first_class": sample.first_class,
-            "seg_fields": [],
-            "wanted_class": wanted_class,
-        }
-        transformed: Mapping[str, Any] = self.transforms(results)
-        return transformed
+        crop: Mapping[str, Any] = self.transforms({"sample": self.samples[number], "wanted_class": wanted_class})
+        return crop
 
     def _choose(self, index: int, generator: np.random.Generator) -> tuple[int, int | None]:
         """Sample number, and the class to crop around, by its id in the sample's data set."""
@@ -181,8 +190,7 @@ def training_pipeline(crop_size: tuple[int, int], scale_range: tuple[float, floa
         scale_range: smallest and largest factor on the base size.
     """
     return [
-        {"type": "LoadImageFromFile"},
-        {"type": LoadTrainingLabels},
+        {"type": LoadSample},
         {"type": ScaleBaseSize, "scale_range": scale_range},
         {"type": ClassCrop, "crop_size": crop_size, "cat_max_ratio": 0.75},
         {"type": FlipCrop, "prob": 0.5},

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from prolab_model.data import Sample, TrainingCrops, collate_crops, training_pipeline
 from prolab_model.openmmlab import IterBasedRunner, get_dist_info
@@ -61,13 +62,10 @@ def make_loader(params: TrainParams, samples: Sequence[Sample], first_iteration:
     )
     rank, processes = get_dist_info()
     share = params.batch_size // processes
-    numbers = [
-        iteration * params.batch_size + rank * share + position
-        for iteration in range(first_iteration, params.max_iters)
-        for position in range(share)
-    ]
+    numbers = np.arange(first_iteration * params.batch_size, len(crops)).reshape(-1, processes, share)[:, rank].ravel()
     return DataLoader(
-        Subset(crops, numbers),
+        crops,
+        sampler=numbers,
         batch_size=share,
         num_workers=params.workers,
         collate_fn=collate_crops,

@@ -10,8 +10,10 @@ import torch
 from pydantic import JsonValue
 
 from prolab_model.checkpoint import ModelCard, save_model
+from prolab_model.image_files import ImageFileError
 from prolab_model.openmmlab import Hook, get_dist_info
 from tasks.device import choose_device
+from tasks.errors import InputError
 from tasks.stage import StageContext
 from tasks.train import TrainParams
 from tasks.train.board import Board, BoardHook
@@ -69,7 +71,12 @@ def train(context: StageContext) -> Mapping[str, JsonValue]:
         for hook in (*hooks, ProgressHook(bar, curve)):
             runner.register_hook(hook, priority="LOW")
         bar.advance(runner.iter)
-        runner.run([make_loader(params, training_set.samples, runner.iter)], [("train", 1)])
+        try:
+            runner.run([make_loader(params, training_set.samples, runner.iter)], [("train", 1)])
+        except ImageFileError as error:
+            # One that comes from a loading process ends with its own words.
+            cause = str(error).splitlines()[-1].partition("ImageFileError: ")[2] or str(error)
+            raise InputError(f"{cause}; it could be read when the data set was indexed") from error
     if board is not None:
         board.close()
     if params.keep == "best":

@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import distributed
 
 from artifacts import Artifact
-from prolab_model.data import Sample, read_labels
-from prolab_model.image_files import decode_image
+from prolab_model.data import Sample, read_labels, read_photo
 from prolab_model.metrics import confusion_matrix, scores
 from prolab_model.openmmlab import Hook, IterBasedRunner, get_dist_info
 from prolab_model.predictor import Predictor
@@ -180,4 +179,4 @@ class ValidationHook(Hook):
 
 
 def _read_photo(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(decode_image(path.read_bytes()), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(read_photo(path), cv2.COLOR_BGR2RGB), np.uint8)

@@ -23,7 +23,7 @@ from prolab_model.data import (
     IMAGE_MEAN,
     IMAGE_STD,
     LabelRules,
-    LoadTrainingLabels,
+    LoadSample,
     Sample,
     TrainingCrops,
     training_pipeline,
@@ -53,10 +53,9 @@ def read_samples(camvid: Path) -> list[Sample]:
 
 
 def mmsegmentations_pipeline() -> list[dict[str, Any]]:
-    """The same augmentation by mmsegmentation's own steps."""
+    """The same augmentation by mmsegmentation's own steps, once the files are read."""
     return [
-        {"type": "LoadImageFromFile"},
-        {"type": LoadTrainingLabels},
+        {"type": LoadSample},
         {"type": "Resize", "img_scale": _BASE_SIZE, "ratio_range": _SCALES},
         {"type": "RandomCrop", "crop_size": _CROP, "cat_max_ratio": 0.75},
         {"type": "RandomFlip", "prob": 0.5},

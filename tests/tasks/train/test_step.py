@@ -191,3 +191,20 @@ def test_a_data_set_without_a_split_to_measure_on_is_named(
     dataset = run_stage(index.STAGE, params, {}, store, SilentProgress()).artifact
     trained = run(store, small_model, dataset, label_space, validate_every=100, validate_photos=1, max_iters=1)
     assert len(curve_of(trained, "miou")) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_file_that_has_broken_since_it_was_indexed_is_named(
+    tmp_path: Path, small_model: Path, label_space: Artifact, workers: int, kind: str
+) -> None:
+    root, store = tmp_path / "squares", Store(tmp_path / "store")
+    config = draw_squares(root)
+    params = index.IndexParams(config=config, root=root)
+    dataset = run_stage(index.STAGE, params, {}, store, SilentProgress()).artifact
+    for path in (root / kind / "train").iterdir():
+        path.write_bytes(b"no longer a picture")
+    with pytest.raises(
+        InputError, match=rf"{kind}/train/\d\.png: not .*; it could be read when the data set was indexed"
+    ):
+        run(store, small_model, dataset, label_space, workers=workers)
