@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from pydantic import JsonValue
@@ -12,6 +13,7 @@ from pydantic import JsonValue
 from prolab_model.checkpoint import ModelCard, save_model
 from prolab_model.image_files import ImageFileError
 from prolab_model.openmmlab import Hook, get_dist_info
+from prolab_model.segmentor import PropertySegmentor
 from tasks.device import choose_device
 from tasks.errors import InputError
 from tasks.stage import StageContext
@@ -23,7 +25,7 @@ from tasks.train.network import build_network, network_config, property_names
 from tasks.train.report import draw_learning_curve, write_curve, write_report
 from tasks.train.runner import make_loader, make_runner
 from tasks.train.step import SteppingModel
-from tasks.train.training_set import read_training_set
+from tasks.train.training_set import TrainingSet, read_training_set
 from tasks.train.validation import Best, ValidationHook, read_validation_sets
 
 log = logging.getLogger(__name__)
@@ -83,25 +85,32 @@ def train(context: StageContext) -> Mapping[str, JsonValue]:
         assert best is not None, "by validation"
         log.info("keeping the weights of iteration %d: mIoU %.2f", best.iteration, 100 * best.miou)
         best.load_into(model.trained)
-    summary = {"iterations": params.max_iters, **curve.last()}
-    if rank:
-        return summary
+    if not rank:
+        card = _card(params, network, training_set, property_names(segmentor, label_space, training_set.classes))
+        _write_checkpoint(context, model.trained, card, curve)
+    return {"iterations": params.max_iters, **curve.last()}
 
-    card = ModelCard(
+
+def _card(
+    params: TrainParams, network: dict[str, Any], training_set: TrainingSet, properties: tuple[str, ...]
+) -> ModelCard:
+    return ModelCard(
         network=network,
         classes=training_set.classes,
         datasets=dict(training_set.datasets),
         palette=training_set.palette,
-        properties=property_names(segmentor, label_space, training_set.classes),
+        properties=properties,
         test_scale=params.test_scale,
         base_size=params.base_size,
     )
-    save_model(context.output, model.trained, card)
+
+
+def _write_checkpoint(context: StageContext, segmentor: PropertySegmentor, card: ModelCard, curve: CurveHook) -> None:
+    save_model(context.output, segmentor, card)
     # Copies: if the run is killed before this is published, the next one still goes on from here.
     shutil.copyfile(context.workspace / STATE, context.output / STATE)
-    if board is not None:
+    if context.params.tensorboard:
         shutil.copytree(context.workspace / _BOARD, context.output / _BOARD)
     write_curve(context.output / "metrics.parquet", curve.points)
     draw_learning_curve(context.output / "learning_curve.png", curve.points)
-    write_report(context.output / "report.md", params, card, curve.last())
-    return summary
+    write_report(context.output / "report.md", context.params, card, curve.last())
