@@ -173,8 +173,8 @@ class PropertyLabelSpace(LabelSpace):
         self.pixel_loss = loss
         self.contrast = contrast
         self.groups = len(groups)
-        group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups, dtype=torch.int64))
-        self.register_buffer("group", F.pad(group, (0, 1), value=-1), persistent=False)
+        group = [number for number, count in enumerate(groups) for _ in range(count)]
+        self.register_buffer("group", torch.tensor([*group, -1]), persistent=False)
 
     def assign(self, centres: Tensor, class_matrix: Tensor) -> None:
         """Take over centres (K, D), which are normalised, and class matrix (N, K).
