@@ -1,5 +1,5 @@
 # The baseline of properties on CamVid: the same light ViT-Adapter-S, one-hot labels, cross-entropy.
-# Reached: nothing measured yet.
+# Reached: 40.9 mIoU after the 200 steps that bring properties to 54.0 (README).
 # Needs:   what vit_adapter_s.py needs; the descriptions decide nothing here.
 # Run:     prolab run configs/experiments/camvid.yaml --set train.model=configs/models/vit_adapter_s_one_hot.py
 _base_ = "./vit_adapter_s.py"
