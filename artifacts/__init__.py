@@ -16,6 +16,9 @@ its tensors. So a stage that runs again and gives the same content rebuilds noth
 On disk (see `artifacts.layout`) a version is a folder with its files and `manifest.json`. Nothing else
 is needed to find an artifact; whatever is only a pointer (latest, tags) may be lost without losing data.
 
+`Store(path, remote="s3://bucket/prefix")` shares artifacts with other stores: what it lacks is pulled, and what it
+publishes is pushed (see `artifacts.remote` and `artifacts.exchange`).
+
 Names are imported when first used, so that `import artifacts` costs nothing.
 """
 
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
         FullDiskError,
         NotFoundError,
         ReadOnlyError,
+        RemoteError,
         StoreError,
         ValidationError,
     )
+    from artifacts.exchange import Exchanged
     from artifacts.file_hashes import FileHashes
     from artifacts.file_memory import FileMemory
     from artifacts.fingerprint import code_fingerprint
@@ -47,12 +52,14 @@ if TYPE_CHECKING:
     from artifacts.pointers import check_tag_name
     from artifacts.recipe import Recipe
     from artifacts.store import Built, Store
+    from artifacts.transfer import Transfer
 
 __all__ = [
     "Artifact",
     "Built",
     "Change",
     "DamagedError",
+    "Exchanged",
     "Explanation",
     "FileHashes",
     "FileMemory",
@@ -66,8 +73,10 @@ __all__ = [
     "Problem",
     "ReadOnlyError",
     "Recipe",
+    "RemoteError",
     "Store",
     "StoreError",
+    "Transfer",
     "ValidationError",
     "check_tag_name",
     "code_fingerprint",
@@ -78,6 +87,7 @@ _MODULES = {
     "Built": "store",
     "Change": "comparison",
     "DamagedError": "errors",
+    "Exchanged": "exchange",
     "Explanation": "comparison",
     "FileHashes": "file_hashes",
     "FileMemory": "file_memory",
@@ -91,8 +101,10 @@ _MODULES = {
     "Problem": "integrity",
     "ReadOnlyError": "errors",
     "Recipe": "recipe",
+    "RemoteError": "errors",
     "Store": "store",
     "StoreError": "errors",
+    "Transfer": "transfer",
     "ValidationError": "errors",
     "check_tag_name": "pointers",
     "code_fingerprint": "fingerprint",

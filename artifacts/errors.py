@@ -27,3 +27,7 @@ class FullDiskError(StoreError):
 
 class ReadOnlyError(StoreError):
     """The store cannot be written to."""
+
+
+class RemoteError(StoreError):
+    """The remote is not there, does not answer, or refuses what is asked of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from artifacts.canonical import json_hash
 from artifacts.errors import DamagedError
@@ -42,22 +42,27 @@ def check(folder: Path) -> list[Problem]:
     except DamagedError as error:
         collected = not folder.exists()
         return [] if collected else [Problem(kind, version, MANIFEST, str(error))]
-    found = [*_check_manifest(manifest, kind, version), *_check_files(folder, manifest)]
+    what = check_manifest(manifest, kind, version)
+    found = [*([(MANIFEST, what)] if what else []), *_check_files(folder, manifest)]
     return [Problem(kind, version, file, what) for file, what in found]
 
 
-def _check_manifest(manifest: Manifest, kind: str, version: str) -> Iterator[tuple[str, str]]:
+def check_manifest(manifest: Manifest, kind: str, version: str) -> str | None:
+    """What is wrong with a manifest that was found where this version belongs, or None."""
     if not manifest.sound:
-        yield MANIFEST, "it was changed after it was published"
-    elif (manifest.kind, manifest.version) != (kind, version):
-        yield MANIFEST, f"it is the manifest of {manifest.reference}"
-    elif manifest.key != json_hash(manifest.key_parts) or version != version_of(manifest.key, manifest.digest):
-        yield MANIFEST, "its key or version does not follow from what it says"
+        return "it was changed after it was published"
+    if (manifest.kind, manifest.version) != (kind, version):
+        return f"it is the manifest of {manifest.reference}"
+    if manifest.key != json_hash(manifest.key_parts) or version != version_of(manifest.key, manifest.digest):
+        return "its key or version does not follow from what it says"
+    if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in manifest.files):
+        return "it names files outside of the version's folder"
+    return None
 
 
 def _check_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     for name, record in manifest.files.items():
-        what = _check_file(folder / name, record)
+        what = check_file(folder / name, record)
         if what:
             yield name, what
     for parent, _, files in os.walk(folder):
@@ -67,7 +72,8 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
                 yield name, "it is not in the manifest"
 
 
-def _check_file(path: Path, record: FileRecord) -> str | None:
+def check_file(path: Path, record: FileRecord) -> str | None:
+    """What is wrong with a file, or None when every byte is as its record says."""
     if not path.is_file():
         return "it is missing"
     size = path.stat().st_size

@@ -123,7 +123,7 @@ class Layout:
 
     def folder(self, kind: str, version: str, key: str) -> Path:
         """Folder of one version."""
-        return self.artifacts / kind / f"{version}-{key[:_KEY_DIGITS]}"
+        return self.artifacts / kind / version_folder(version, key)
 
     def kinds(self) -> list[str]:
         """Names of the kinds that have a folder, in alphabetical order."""
@@ -135,8 +135,13 @@ class Layout:
 
     def versions_of_key(self, kind: str, key: str) -> list[Path]:
         """Folders of the kind's versions that may have this key."""
-        ending = f"-{key[:_KEY_DIGITS]}"
+        ending = version_folder("", key)
         return [Path(entry.path) for entry in _folders(self.artifacts / kind) if entry.name.endswith(ending)]
+
+
+def version_folder(version: str, key: str) -> str:
+    """Name of a version's folder."""
+    return f"{version}-{key[:_KEY_DIGITS]}"
 
 
 def _folders(parent: Path) -> Iterator[os.DirEntry[str]]:

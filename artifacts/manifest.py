@@ -128,18 +128,28 @@ def read_manifest(folder: Path) -> Manifest:
         text = path.read_bytes()
     except FileNotFoundError as error:
         raise DamagedError(f"{path} is missing") from error
+    return parse_manifest(text, str(path))
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """Read the text of a manifest that was found at `where`.
+
+    Raises:
+        DamagedError: it is not a manifest.
+        FormatError: it was written in a newer format.
+    """
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise _unreadable(path, text, error) from error
+        raise _unreadable(where, text, error) from error
 
 
-def _unreadable(path: Path, text: bytes, error: ValidationError) -> DamagedError | FormatError:
+def _unreadable(where: str, text: bytes, error: ValidationError) -> DamagedError | FormatError:
     try:
         written = json.loads(text)["format"]
     except (ValueError, KeyError, TypeError):
         written = FORMAT
     if isinstance(written, int) and written > FORMAT:
-        return FormatError(f"{path} has format {written}; this program knows format {FORMAT}: use the newer program")
+        return FormatError(f"{where} has format {written}; this program knows format {FORMAT}: use the newer program")
     first = error.errors()[0]
-    return DamagedError(f"{path} is not a manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    return DamagedError(f"{where} is not a manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}")

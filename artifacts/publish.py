@@ -12,17 +12,14 @@ import pyarrow.parquet as pq
 
 from artifacts.artifact import Artifact
 from artifacts.canonical import JSON, plain
+from artifacts.commit import commit
 from artifacts.digest import content_digest
 from artifacts.disk import full_disk_named
-from artifacts.durable import fsync, fsync_tree
 from artifacts.environment import environment
 from artifacts.hashing import file_hash, version_of
-from artifacts.integrity import check
-from artifacts.layout import FORMAT, MANIFEST, Layout
-from artifacts.locks import collection_lock
+from artifacts.layout import FORMAT, Layout
 from artifacts.manifest import FileRecord, InputRecord, Manifest
 from artifacts.memory import PeakMemory
-from artifacts.quarantine import quarantine
 from artifacts.recipe import Recipe
 from artifacts.validation import file_names, validate
 
@@ -42,8 +39,7 @@ def publish(layout: Layout, recipe: Recipe, write: Writer) -> Artifact:
     try:
         with full_disk_named(layout.root):
             folder.mkdir(parents=True)
-            manifest = _make(folder, recipe, write)
-            return _move(layout, folder, manifest)
+            return commit(layout, folder, _make(folder, recipe, write))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -55,7 +51,7 @@ def _make(folder: Path, recipe: Recipe, write: Writer) -> Manifest:
     seconds = time.perf_counter() - start
     validate(recipe.kind, folder)
     digest = content_digest(folder, recipe.kind.content)
-    manifest = Manifest.model_validate(
+    return Manifest.model_validate(
         {
             "format": FORMAT,
             "kind": recipe.kind.name,
@@ -77,11 +73,6 @@ def _make(folder: Path, recipe: Recipe, write: Writer) -> Manifest:
             "environment": environment(),
         }
     ).sealed()
-    fsync_tree(folder)
-    (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
-    fsync(folder / MANIFEST)
-    fsync(folder)
-    return manifest
 
 
 def _input_record(artifact: Artifact) -> InputRecord:
@@ -91,18 +82,3 @@ def _input_record(artifact: Artifact) -> InputRecord:
 def _file_record(path: Path) -> FileRecord:
     rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
     return FileRecord(bytes=path.stat().st_size, blake3=file_hash(path), rows=rows)
-
-
-def _move(layout: Layout, folder: Path, manifest: Manifest) -> Artifact:
-    target = layout.folder(manifest.kind, manifest.version, manifest.key)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with collection_lock(layout.collection_lock):
-        if target.exists():
-            if not check(target):
-                return Artifact(target)  # made again with the same content: the same version
-            quarantine(layout, target)
-        folder.replace(target)
-        artifact = Artifact(target)
-    for parent in (target.parent, layout.artifacts, layout.root):
-        fsync(parent)
-    return artifact

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from artifacts import garbage, lineage, pointers
 from artifacts.artifact import Artifact
 from artifacts.canonical import JSON
 from artifacts.comparison import Change, Explanation, compare, compare_key
 from artifacts.disk import full_disk_named
-from artifacts.errors import DamagedError, ReadOnlyError
+from artifacts.errors import DamagedError, NotFoundError, ReadOnlyError, RemoteError, StoreError
 from artifacts.file_hashes import FileHashes
 from artifacts.garbage import Garbage
 from artifacts.integrity import Problem, check
@@ -26,6 +28,13 @@ from artifacts.manifests import Manifests
 from artifacts.quarantine import quarantine
 from artifacts.recipe import Recipe
 
+if TYPE_CHECKING:
+    from artifacts.exchange import Exchange, Exchanged
+    from artifacts.remote import Remote
+    from artifacts.transfer import OpenBar, Transfer
+
+log = logging.getLogger(__name__)
+
 
 class Built(NamedTuple):
     """What `Store.build` returns: the artifact, and whether it was there already."""
@@ -35,14 +44,22 @@ class Built(NamedTuple):
 
 
 class Store:
-    """Artifacts in the folder `root`."""
+    """Artifacts in the folder `root`.
 
-    def __init__(self, root: Path) -> None:
+    With a remote, what the store lacks is looked for there and pulled, and what `build` returns is there, too.
+    """
+
+    def __init__(self, root: Path, remote: str | None = None) -> None:
         """Open the store, or make it.
+
+        Args:
+            root: its folder.
+            remote: URL of the remote that it shares artifacts through (see `artifacts.remote`).
 
         Raises:
             FormatError: the store was written in a newer format, or the folder holds something else.
         """
+        self._remote_url = remote
         self._layout = Layout(Path(root).absolute())
         self._layout.open()
         self._manifests = Manifests(self._layout)
@@ -61,13 +78,17 @@ class Store:
         """Return the newest artifact with the recipe's key whose every byte is as it was published.
 
         Damaged ones are logged and moved to quarantine, so they are never read.
+
+        Raises:
+            RemoteError: the store has none, and its remote cannot be asked.
+            DamagedError: the store has none, and the remote's is damaged.
         """
         artifact, damaged = self._search(recipe)
         if damaged and self._layout.writable:
             with key_lock_if_free(self._layout.key_lock(recipe.key)) as free:
                 if free:  # otherwise a build of this key runs and does it
                     self._quarantine(damaged)
-        return artifact
+        return artifact or self._pull_made_by(recipe)
 
     def build(self, recipe: Recipe, write: Callable[[Path], Mapping[str, JSON]], *, force: bool = False) -> Built:
         """Return the artifact with the recipe's key; if there is none, let `write` make it and publish it.
@@ -83,14 +104,18 @@ class Store:
             ValidationError: what `write` wrote or returned is not what the kind declares.
             FullDiskError: the disk ran full.
             ReadOnlyError: the store cannot be written to.
+            RemoteError: the remote cannot be asked, or does not take the artifact, which then is in the store.
         """
         artifact = None if force else self.find(recipe)
         if artifact:
             self._set_latest(artifact)
-            return Built(artifact, hit=True)
-        self._require_writable(f"publish what {recipe.stage} makes")
-        with full_disk_named(self.root), key_lock(self._layout.key_lock(recipe.key), recipe.stage):
-            return self._build_locked(recipe, write, force=force)
+            built = Built(artifact, hit=True)
+        else:
+            self._require_writable(f"publish what {recipe.stage} makes")
+            with full_disk_named(self.root), key_lock(self._layout.key_lock(recipe.key), recipe.stage):
+                built = self._build_locked(recipe, write, force=force)
+        self._push_built(built.artifact)
+        return built
 
     def _build_locked(self, recipe: Recipe, write: Callable[[Path], Mapping[str, JSON]], *, force: bool) -> Built:
         # publish needs pyarrow, whose import takes longer than everything that a hit needs.
@@ -134,13 +159,18 @@ class Store:
 
         Args:
             reference: `kind` or `kind:latest` (what the last build of this kind gave), `kind:tag`, or
-                `kind:version`, where the first digits of the version are enough.
+                `kind:version`, where the first digits of the version are enough. What the store has of this name
+                comes before what its remote has.
 
         Raises:
             NotFoundError: it names no artifact, or more than one; the message lists what there is.
             DamagedError: its files are not what was published.
+            RemoteError: the store does not have it, and its remote cannot be asked.
         """
-        artifact = self._open(reference)
+        try:
+            artifact = self._open(reference)
+        except NotFoundError as error:
+            return self._pull_named(reference, error)
         problems = check(artifact.path)
         if problems:
             raise DamagedError("; ".join(map(str, problems)))
@@ -157,9 +187,10 @@ class Store:
     def explain(self, recipe: Recipe) -> Explanation:
         """Say whether `build` would be a hit and, if not, what differs from the stage's newest artifact.
 
-        Nothing in the store is changed.
+        Nothing in the store is changed, but that what only the remote has is pulled.
         """
         artifact, damaged = self._search(recipe)
+        artifact = artifact or self._pull_made_by(recipe)
         if artifact:
             return Explanation(True, artifact.version)
         if damaged:
@@ -227,6 +258,102 @@ class Store:
         self._require_writable("collect garbage")
         return garbage.collect(self._layout, self._manifests, keep_latest=keep_latest, dry_run=dry_run)
 
+    def push(
+        self, references: Iterable[str] | None = None, *, with_inputs: bool = False, open_bar: OpenBar | None = None
+    ) -> Exchanged:
+        """Send versions to the remote, all if none is named, and their tags.
+
+        Args:
+            references: as for `resolve`; looked for in the store.
+            with_inputs: also what they were made of.
+            open_bar: opens a progress bar for the bytes of one version.
+
+        Raises:
+            RemoteError: the remote cannot be reached or does not take them; the next push goes on from there.
+            DamagedError: a version is not what was published.
+        """
+        return self._exchange(open_bar).push(references, with_inputs=with_inputs)
+
+    def pull(
+        self, references: Iterable[str] | None = None, *, with_inputs: bool = False, open_bar: OpenBar | None = None
+    ) -> Exchanged:
+        """Fetch versions from the remote, all if none is named, and their tags; for the arguments see `push`.
+
+        References are looked for in the remote; `kind` is the newest there.
+
+        Raises:
+            RemoteError: the remote cannot be reached; the next pull goes on from there.
+            DamagedError: a file in the remote is not what was pushed. The versions before it have been pulled.
+        """
+        self._require_writable("pull")
+        return self._exchange(open_bar).pull(references, with_inputs=with_inputs)
+
+    def sync(
+        self, references: Iterable[str] | None = None, *, with_inputs: bool = False, open_bar: OpenBar | None = None
+    ) -> Exchanged:
+        """Push what the store has and pull what it lacks; for arguments and errors see `push` and `pull`."""
+        self._require_writable("pull")
+        return self._exchange(open_bar).sync(references, with_inputs=with_inputs)
+
+    @cached_property
+    def _remote(self) -> Remote | None:
+        if self._remote_url is None:
+            return None
+        # fsspec and its file systems take long to import.
+        from artifacts.remote import Remote
+
+        return Remote(self._remote_url)
+
+    def _exchange(self, open_bar: OpenBar | None) -> Exchange:
+        from artifacts.exchange import Exchange
+
+        if self._remote is None:
+            raise StoreError(f"the store {self.root} was opened without a remote")
+        return Exchange(self._layout, self._manifests, self._remote, open_bar or _no_bar)
+
+    def _pull_made_by(self, recipe: Recipe) -> Artifact | None:
+        """The remote's newest artifact with the recipe's key."""
+        if self._remote is None or not self._layout.writable:
+            return None
+        self._remote.open(create=True)
+        manifest = self._remote.find(recipe.kind.name, recipe.key)
+        return self._pull_version(self._remote, manifest) if manifest else None
+
+    def _pull_named(self, reference: str, error: NotFoundError) -> Artifact:
+        """The remote's artifact of this name, which the store does not have."""
+        if self._remote is None:
+            raise error
+        self._remote.open(create=True)
+        try:
+            manifest = self._remote.resolve(reference)
+        except NotFoundError as there:
+            raise NotFoundError(f"{error}; {there}") from there
+        self._require_writable(f"pull {manifest.reference}")
+        return self._pull_version(self._remote, manifest)
+
+    def _pull_version(self, remote: Remote, manifest: Manifest) -> Artifact:
+        from artifacts.transfer import pull
+
+        artifact, transfer = pull(self._layout, remote, manifest, _no_bar)
+        _log(transfer)
+        return artifact
+
+    def _push_built(self, artifact: Artifact) -> None:
+        """Let the remote have what was built or found."""
+        if self._remote is None:
+            return
+        from artifacts.transfer import push
+
+        try:
+            self._remote.open(create=True)
+            transfer = push(self._remote, artifact, _no_bar)
+        except RemoteError as error:
+            raise RemoteError(
+                f"{error}. {artifact.reference} is in the store {self.root}, but not in the remote: "
+                "the next run, or a push, sends what is missing"
+            ) from error
+        _log(transfer)
+
     def _require_writable(self, purpose: str) -> None:
         if not self._layout.writable:
             raise ReadOnlyError(f"the store {self.root} is read-only: cannot {purpose}")
@@ -241,6 +368,20 @@ class Store:
     def cache(self, name: str) -> Path:
         """Folder for content-keyed, immutable entries that all runs share."""
         return _made(self.root / "cache" / name)
+
+
+def _log(transfer: Transfer) -> None:
+    if transfer.action != "there":
+        log.info("%s", transfer)
+
+
+class _NoBar:
+    def advance(self, count: int) -> None:
+        pass
+
+
+def _no_bar(label: str, total: int, unit: str) -> AbstractContextManager[_NoBar]:
+    return nullcontext(_NoBar())
 
 
 def _made(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 
 from artifacts import Artifact, Lineage, Store, check_tag_name
 from flows.output import format_bytes, format_seconds, print_table
+from flows.stores import REMOTE_VARIABLE, make_store
 from tasks.errors import InputError
 
 _DAMAGED = 3
@@ -163,11 +165,11 @@ def open_store(folder: Path) -> Store:
     """Open the store that a command is to read.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, and no remote whose artifacts it could pull.
     """
-    if not folder.is_dir():
+    if not folder.is_dir() and not os.environ.get(REMOTE_VARIABLE):
         raise InputError(f"{folder}: there is no store here; name it with --store or PROLAB_STORE")
-    return Store(folder)
+    return make_store(folder)
 
 
 def resolve(store: Store, kind: str, reference: str) -> Artifact:

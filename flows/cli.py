@@ -8,30 +8,31 @@ Exit codes: 0 done, 1 a bug, 2 wrong input, 3 `verify` found damage, 130 interru
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from artifacts import Artifact, Store, StoreError
+from artifacts import Artifact, StoreError
 from flows import (
     artifact_commands,
     data_commands,
+    deploy_commands,
     describe_commands,
     doctor,
     evaluate_commands,
     export_commands,
     import_commands,
     labels_commands,
+    remote_commands,
 )
 from flows.artifact_commands import StoreOption
+from flows.interruption import interrupt_on_sigterm
 from flows.output import format_bytes, format_seconds, make_progress, print_table, show_log
+from flows.stores import make_store
 from tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich draws boxes even into a pipe
     pretty_exceptions_enable=False,
 )
+artifact_commands.app.command()(remote_commands.push)
+artifact_commands.app.command()(remote_commands.pull)
+artifact_commands.app.command()(remote_commands.sync)
 app.add_typer(artifact_commands.app, name="artifacts")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(import_commands.app, name="import")
@@ -71,6 +75,9 @@ app.command()(describe_commands.estimate)
 app.command()(evaluate_commands.evaluate)
 app.command()(export_commands.export)
 app.command()(doctor.doctor)
+app.command(epilog=deploy_commands.HOW_TO_RUN)(deploy_commands.deploy)
+app.command(epilog=deploy_commands.HOW_TO_RUN)(deploy_commands.serve)
+app.command()(deploy_commands.ui)
 
 ExperimentArgument = Annotated[Path, typer.Argument(help="The experiment's YAML file.", metavar="EXPERIMENT")]
 SetOption = Annotated[
@@ -110,13 +117,15 @@ def run(
     """
     from flows.prefect_api import prefect_api_answers
 
-    _interrupt_on_sigterm()
+    interrupt_on_sigterm()
     show_log()
     selection = _selection(first, only, force, pins)
     if prefect_api_answers():
         from flows.pipeline import prolab_pipeline
 
-        outcomes = prolab_pipeline(experiment, overrides or (), store, selection, return_state=True).result()
+        outcomes = prolab_pipeline(
+            experiment, overrides or (), first, only, force or (), selection.pins, store=store, return_state=True
+        ).result()
     else:
         outcomes = _run_in_process(experiment, overrides or (), store, selection)
     _print_summary(outcomes)
@@ -137,7 +146,7 @@ def plan(
     from flows.sequence import plan_sequence
 
     steps = load_experiment(experiment, overrides or ()).steps()
-    forecasts = plan_sequence(steps, _selection(first, only, force, pins), Store(store))
+    forecasts = plan_sequence(steps, _selection(first, only, force, pins), make_store(store))
     rows = [
         (
             forecast.stage,
@@ -155,7 +164,7 @@ def _run_in_process(experiment: Path, overrides: Sequence[str], store: Path, sel
     from flows.sequence import Step, run_sequence
     from tasks.execution import StageResult, run_stage
 
-    opened = Store(store)
+    opened = make_store(store)
     progress = make_progress()
 
     def run_step(step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
@@ -203,16 +212,3 @@ def _print_summary(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if "report.html" in outcome.artifact.manifest.files:
             print(f"report: {outcome.artifact.file('report.html')}")
-
-
-def _interrupt_on_sigterm() -> None:
-    """SIGTERM ends this process as Ctrl-C does; processes that are forked from it just end."""
-    main = os.getpid()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == main:
-            raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    signal.signal(signal.SIGTERM, interrupt)

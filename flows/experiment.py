@@ -9,7 +9,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -115,8 +116,16 @@ def _beside_baseline(evaluate: Step, baseline: str | None) -> Step:
     return replace(evaluate, stage=BASELINE_STAGE, stored={"baseline": f"evaluation:{baseline}"})
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment | JointExperiment:
+Sections = Mapping[str, Mapping[str, Any]]
+"""Values of whole sections of an experiment, by the section's name."""
+
+
+def load_experiment(
+    path: Path, overrides: Sequence[str] = (), sections: Sections = MappingProxyType({})
+) -> Experiment | JointExperiment:
     """Read an experiment's file and what it inherits from, and lay overrides (`train.max_iters=200`) on top.
+
+    A section that is given takes the place of the file's; overrides come on top of it.
 
     Where nothing else is said, `describe.classes` are the data set's classes, and `train` is the recipe in the
     network's config. In a joint experiment `camvid.describe.attempts=5` overrides a key of the data set's experiment.
@@ -126,13 +135,16 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment | J
     """
     settings = read_settings(path)
     join = settings.values.get("join")
-    experiment = _load_single(path, overrides) if join is None else _load_joint(path, overrides, join)
+    if join is None:
+        experiment: Experiment | JointExperiment = _load_single(path, overrides, sections)
+    else:
+        experiment = _load_joint(path, overrides, sections, join)
     log.info("experiment %s of %s", experiment.name, path)
     return experiment
 
 
-def _load_single(path: Path, overrides: Sequence[str]) -> Experiment:
-    settings = read_settings(path, overrides)
+def _load_single(path: Path, overrides: Sequence[str], sections: Sections) -> Experiment:
+    settings = _read(path, overrides, sections)
     for section in Experiment.stages:
         if settings.values.get(section) is None:
             settings.values[section] = {}
@@ -141,7 +153,15 @@ def _load_single(path: Path, overrides: Sequence[str]) -> Experiment:
     return validate_settings(settings, Experiment, source=str(path))
 
 
-def _load_joint(path: Path, overrides: Sequence[str], join: object) -> JointExperiment:
+def _read(path: Path, overrides: Sequence[str], sections: Sections) -> Settings:
+    settings = read_settings(path)
+    for name, values in sections.items():
+        settings.replace(name, values, origin="parameters of the run")
+    settings.override(overrides)
+    return settings
+
+
+def _load_joint(path: Path, overrides: Sequence[str], sections: Sections, join: object) -> JointExperiment:
     if not isinstance(join, dict) or len(join) < 2 or not all(isinstance(file, str) for file in join.values()):
         raise InputError(f"{path}: join: expected two names or more, each with the file of an experiment; got {join!r}")
     if taken := sorted(set(join) & {*Experiment.model_fields, *JointExperiment.model_fields}):
@@ -151,8 +171,8 @@ def _load_joint(path: Path, overrides: Sequence[str], join: object) -> JointExpe
         prefix = f"{name}."
         its = [override for override in own if override.startswith(prefix)]
         own = [override for override in own if override not in its]
-        members[name] = _load_single(Path(file), [override.removeprefix(prefix) for override in its])
-    settings = read_settings(path, own)
+        members[name] = _load_single(Path(file), [override.removeprefix(prefix) for override in its], {})
+    settings = _read(path, own, sections)
     for section in ("cluster", "train"):
         settings.values.setdefault(section, {})
     settings.values["join"] = members

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from artifacts import Store
 from flows.artifact_commands import StoreOption, TagOption
 from flows.output import format_seconds, make_progress, print_table, show_log
+from flows.stores import make_store
 from tasks.errors import InputError
 
 app = typer.Typer(help="Make artifacts of released files.", no_args_is_help=True, rich_markup_mode=None)
@@ -44,7 +44,7 @@ def checkpoint(
     params = ImportParams(
         checkpoint=file, bank=_bank_file(bank, dataset), model=model, dataset=dataset, properties=properties
     )
-    opened = Store(store)
+    opened = make_store(store)
     result = run_stage(STAGE, params, {}, opened, make_progress())
     artifact = result.artifact
     if tag is not None:
@@ -107,7 +107,7 @@ def labels(
         classes = None if dataset is None else read_dataset_config(dataset).classes
     except ConfigError as error:
         raise InputError(f"--dataset: {error}") from error
-    opened, progress = Store(store), make_progress()
+    opened, progress = make_store(store), make_progress()
     described = run_stage(
         DESCRIPTIONS_STAGE, ImportDescriptionsParams(file=file, classes=classes), {}, opened, progress
     )

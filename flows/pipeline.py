@@ -2,59 +2,119 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 from prefect import State, flow
 from prefect.states import Failed
 
 from artifacts import Artifact, Store, StoreError
 from flows.experiment import load_experiment
+from flows.form import FormOf, Section
 from flows.output import make_progress
-from flows.sequence import EVERYTHING, Outcome, Selection, Step, run_sequence
+from flows.sequence import Outcome, Selection, Step, run_sequence
+from flows.stores import make_store
+from tasks.cluster import ClusterParams
+from tasks.describe import DescribeParams
+from tasks.embed import EmbedParams
 from tasks.errors import InputError
+from tasks.evaluate import EvaluateParams
 from tasks.execution import StageResult
+from tasks.index import IndexParams
 from tasks.prefect_task import run_stage_as_task
 from tasks.progress import Progress
+from tasks.train import TrainParams
 
 
 @flow(name="prolab-pipeline", flow_run_name="{experiment.stem}", persist_result=False)
 def prolab_pipeline(
     experiment: Path,
     overrides: Sequence[str] = (),
-    store: Path = Path("store"),
-    selection: Selection = EVERYTHING,
+    first: str | None = None,
+    only: str | None = None,
+    force: Sequence[str] = (),
+    pins: Mapping[str, str] | None = None,
+    dataset: Annotated[Section, FormOf(IndexParams)] = None,
+    describe: Annotated[Section, FormOf(DescribeParams)] = None,
+    embed: Annotated[Section, FormOf(EmbedParams)] = None,
+    cluster: Annotated[Section, FormOf(ClusterParams)] = None,
+    train: Annotated[Section, FormOf(TrainParams)] = None,
+    evaluate: Annotated[Section, FormOf(EvaluateParams)] = None,
+    store: Path | None = None,
+    timeout: float | None = None,
 ) -> list[Outcome]:
     """Run an experiment's stages; those that the store has are `Cached`.
 
     Args:
         experiment: the experiment's YAML file.
-        overrides: settings such as `train.max_iters=200`.
-        store: the store's folder.
-        selection: which stages to run, force and pin.
+        overrides: settings such as `train.max_iters=200`, on top of the sections below.
+        first: run from this stage on; the stages before it must have run.
+        only: run this stage; those it depends on must have run.
+        force: stages that run although the store has what they would make.
+        pins: version or tag to use, by stage that is not to run, such as {"cluster": "production"}.
+        dataset: takes the place of the experiment's section.
+        describe: takes the place of the experiment's section.
+        embed: takes the place of the experiment's section.
+        cluster: takes the place of the experiment's section.
+        train: takes the place of the experiment's section.
+        evaluate: takes the place of the experiment's section.
+        store: the store's folder; $PROLAB_STORE or ./store where the flow runs, if not given.
+        timeout: seconds that a stage may take at most.
     """
+    sections = {
+        "dataset": dataset,
+        "describe": describe,
+        "embed": embed,
+        "cluster": cluster,
+        "train": train,
+        "evaluate": evaluate,
+    }
+    given = {name: section for name, section in sections.items() if section is not None}
+    selection = Selection(first, only, frozenset(force), pins or {})
     try:
-        artifacts = Store(store)
-        steps = load_experiment(experiment, overrides).steps()
-        return list(run_sequence(steps, selection, artifacts, _TaskRunner(artifacts, make_progress())))
+        steps = load_experiment(experiment, overrides, given).steps()
+        return run_as_tasks(steps, selection, open_store(store), timeout)
     except (InputError, StoreError) as error:
-        # The cause becomes the state's message; a traceback would say nothing to who can mend it.
-        # Prefect takes a state that is returned as the state of the run, which its types do not say.
-        return cast("list[Outcome]", Failed(message=str(error), data=error))
+        return failed(error)
+
+
+def open_store(folder: Path | None) -> Store:
+    """The store that a flow is told, or else the one of where it runs."""
+    return make_store(folder or Path(os.environ.get("PROLAB_STORE", "store")))
+
+
+def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, timeout: float | None) -> list[Outcome]:
+    """Run the steps that a user selects as tasks of the present flow run.
+
+    Raises:
+        InputError: the selection is wrong, or a stage's input.
+        StoreError: the store lacks what is named, or cannot take an artifact.
+    """
+    return list(run_sequence(steps, selection, store, _TaskRunner(store, make_progress(), timeout)))
+
+
+def failed(error: Exception) -> list[Outcome]:
+    """The state of a flow run that a user can mend; its message is the cause, where a traceback would say nothing."""
+    # Prefect takes a state that is returned as the state of the run, which its types do not say.
+    return cast("list[Outcome]", Failed(message=str(error), data=error))
 
 
 class _TaskRunner:
     """Runs steps as Prefect tasks, each linked to the tasks that made its inputs."""
 
-    def __init__(self, store: Store, progress: Progress) -> None:
+    def __init__(self, store: Store, progress: Progress, timeout: float | None) -> None:
         self._store = store
         self._progress = progress
+        self._timeout = timeout
         self._states: dict[str, State[StageResult]] = {}
 
     def __call__(self, step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
         after = [self._states[artifact.reference] for artifact in inputs.values() if artifact.reference in self._states]
-        state = run_stage_as_task(step.name, step.stage, step.params, inputs, self._store, self._progress, force, after)
+        state = run_stage_as_task(
+            step.name, step.stage, step.params, inputs, self._store, self._progress, force, after, self._timeout
+        )
         result = state.result()
         self._states[result.artifact.reference] = state
         return result

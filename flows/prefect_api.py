@@ -20,18 +20,22 @@ def prefect_api_answers() -> bool:
     url = _configured_url()
     if url is None:
         return False
+    trouble = trouble_with(url)
+    if trouble is not None:
+        log.warning("the Prefect API at %s does not answer (%s): running without a dashboard", url, trouble)
+    return trouble is None
+
+
+def trouble_with(url: str) -> str | None:
+    """Why the Prefect API at the URL does not answer; None where it does."""
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_PATIENCE_SECONDS):
-            return True
+            return None
     except urllib.error.HTTPError as error:
         # A server that asks for a login or has no health page is there all the same.
-        answers = error.code < HTTPStatus.INTERNAL_SERVER_ERROR
-        reason = f"HTTP status {error.code}"
+        return None if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else f"HTTP status {error.code}"
     except (OSError, ValueError) as error:
-        answers, reason = False, str(error)
-    if not answers:
-        log.warning("the Prefect API at %s does not answer (%s): running without a dashboard", url, reason)
-    return answers
+        return str(error)
 
 
 def _configured_url() -> str | None:

@@ -47,6 +47,11 @@ class Settings:
         for override in overrides:
             self.lay(_parse_override(override), origin=f"--set {override}")
 
+    def replace(self, section: str, values: Mapping[str, Any], origin: str) -> None:
+        """Put a section in the place of what was said of it before."""
+        self.values.pop(section, None)
+        self.lay({section: dict(values)}, origin)
+
     def fill_in(self, section: str, values: Mapping[str, Any], origin: str) -> None:
         """Set what nothing is said of in a section, which is a mapping, yet."""
         for name, value in values.items():

@@ -13,7 +13,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import cv2
-from prefect import State, task
+from prefect import State, Task, task
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -21,11 +21,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import TaskRun
 from prefect.context import TaskRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Completed, Failed
 
 from artifacts import Artifact, Store, StoreError
+from tasks.describe.answers import ProviderError
 from tasks.errors import InputError
 from tasks.execution import StageResult, run_stage
 from tasks.logs import LOGGERS
@@ -34,6 +36,7 @@ from tasks.stage import Stage, StageParams
 
 _PICTURE = re.compile(r"!\[(?P<caption>[^\]]*)\]\((?P<file>[^)\s:]+\.(?:png|jpg))\)")
 _SECONDS_BETWEEN_UPDATES = 3.0
+_SECONDS_BEFORE_RETRIES = (10.0, 30.0, 90.0)
 _WIDEST_PICTURE = 1200  # pixels; the dashboard's column is narrower
 
 
@@ -46,11 +49,24 @@ def run_stage_as_task(
     progress: Progress,
     force: bool = False,
     after: Sequence[State[StageResult]] = (),
+    timeout: float | None = None,
 ) -> State[StageResult]:
-    """Run a stage as a Prefect task inside a flow; `after` are the states of the tasks that made the inputs.
+    """Run a stage as a Prefect task inside a flow.
 
     The state is `Cached` when the store had the artifact. What the user can mend gives a failed state
-    with the cause as its message, everything else a failed state with the traceback in the log.
+    with the cause as its message, everything else a failed state with the traceback in the log. What may pass by
+    itself, a language model's server that does not answer, is tried again.
+
+    Args:
+        name: what users call the step.
+        stage: the stage.
+        params: its parameters.
+        inputs: its input artifacts.
+        store: where its artifact is or goes.
+        progress: where it reports.
+        force: run in any case.
+        after: states of the tasks that made the inputs.
+        timeout: seconds that it may take at most.
     """
 
     @task(
@@ -59,6 +75,12 @@ def run_stage_as_task(
         description=stage.description,
         cache_policy=NO_CACHE,
         persist_result=False,
+        # How many of a stage run at once is limited by a limit on this tag, if there is one.
+        tags=[stage.name],
+        retries=len(_SECONDS_BEFORE_RETRIES),
+        retry_delay_seconds=list(_SECONDS_BEFORE_RETRIES),
+        retry_condition_fn=_may_pass,
+        timeout_seconds=timeout,
     )
     # Prefect takes a state that is returned as the state of the run, which its types do not say.
     def run() -> Any:
@@ -73,6 +95,11 @@ def run_stage_as_task(
 
     state: State[StageResult] = run(return_state=True, wait_for=after)
     return state
+
+
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether trying again can help; wrong input and bugs stay what they are, and what took too long takes longer."""
+    return isinstance(state.result(raise_on_failure=False), (ProviderError, ConnectionError))
 
 
 class DashboardProgress:

@@ -7,15 +7,19 @@ that does the work is named by its import path and loaded when the stage really 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, JsonValue
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from artifacts import Artifact, FileHashes, Kind
+from tasks.form import for_form
 from tasks.progress import Progress
 
 
@@ -44,6 +48,13 @@ class StageParams(BaseModel):
     def external(self, hashes: FileHashes) -> dict[str, JsonValue]:
         """State of files outside the store that decide the output (a model file, a folder of photos)."""
         return {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema that the dashboard makes a form of."""
+        reference = handler(core_schema)
+        for_form(handler.resolve_ref_schema(reference), inspect.getdoc(cls) or "")
+        return reference
 
 
 def _identity(model: BaseModel) -> dict[str, JsonValue]:

@@ -32,7 +32,7 @@ def _weights(value: object) -> Path | str:
 
 
 # Not a union of two types: an error would name each of them, and pydantic's internals.
-Weights = Annotated[Path | str, PlainValidator(_weights)]
+Weights = Annotated[Path | str, PlainValidator(_weights, json_schema_input_type=str)]
 """Pretrained weights: the path of a file, or `timm:` and timm's name of a model."""
 
 

@@ -26,17 +26,40 @@ def build_without_end(root: Path, first: int, ready: Connection) -> None:
 
 def build_and_die(root: Path, operation: int, *, force: bool) -> None:
     """Build, and be killed just before the given file operation in the store."""
+    _die_before(operation, root)
+    Store(root).build(recipe(), writer(), force=force)
+
+
+def push_and_die(root: Path, remote: Path, operation: int) -> None:
+    """Push everything, and be killed just before the given file operation in the remote."""
+    _die_before(operation, remote)
+    Store(root, remote=str(remote)).push()
+
+
+def pull_and_die(root: Path, remote: Path, operation: int) -> None:
+    """Pull everything, and be killed just before the given file operation in the store."""
+    _die_before(operation, root)
+    Store(root, remote=str(remote)).pull()
+
+
+def push_when_told(root: Path, remote: Path, start: Connection, result: Connection) -> None:
+    """Wait for the word, push everything, and say what came of it."""
+    store = Store(root, remote=str(remote))
+    start.recv()
+    result.send([transfer.action for transfer in store.push().versions])
+
+
+def _die_before(operation: int, folder: Path) -> None:
     operations = 0
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal operations
-        if event in _FILE_OPERATIONS and str(arguments[0]).startswith(str(root)):
+        if event in _FILE_OPERATIONS and str(arguments[0]).startswith(str(folder)):
             operations += 1
             if operations == operation:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    Store(root).build(recipe(), writer(), force=force)
 
 
 def build_when_told(root: Path, log: Path, start: Connection, result: Connection) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import read_settings
+from flows.settings import Settings, read_settings
 from tasks.errors import InputError
 
 
@@ -112,3 +112,13 @@ def test_bad_overrides_are_named(tmp_path: Path, override: str) -> None:
 
     with pytest.raises(InputError, match="expected KEY=VALUE"):
         read_settings(path, [override])
+
+
+def test_replaced_section_keeps_nothing_of_the_one_before() -> None:
+    settings = Settings()
+    settings.lay({"train": {"max_iters": 3, "seed": 1}}, origin="file")
+    settings.replace("train", {"max_iters": 4}, origin="parameters of the run")
+
+    assert settings.values == {"train": {"max_iters": 4}}
+    assert settings.origin(("train", "max_iters")) == "parameters of the run"
+    assert settings.origin(("train", "seed")) == "parameters of the run"

@@ -22,6 +22,7 @@ STAGES = [
 MACHINERY = {
     "tasks.device",
     "tasks.errors",
+    "tasks.form",
     "tasks.kinds",
     "tasks.markdown",
     "tasks.page",

@@ -1,0 +1,183 @@
+"""The flows of single stages, with the tiny stages, against a real Prefect server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import get_client
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from tiny import describe as tiny_describe
+from tiny import stages as stages_of_tiny
+from tiny import train as tiny_train
+from tiny.experiment import TinyExperiment
+
+import flows.experiment
+from artifacts import Store
+from flows import stages
+from flows.pipeline import prolab_pipeline
+from flows.stages import stage_flow
+from flows.work_pools import limit_training
+from tasks import prefect_task
+from tasks.describe.answers import ProviderError
+from tasks.errors import InputError
+
+pytestmark = pytest.mark.slow
+
+EXPERIMENT = """\
+name: tiny
+dataset:
+  names: [first.jpg, second.jpg]
+describe:
+  provider: {type: llm, model: a}
+"""
+DESCRIBE = stage_flow("describe", stages_of_tiny.DESCRIBE)
+CLUSTER = stage_flow("cluster", stages_of_tiny.CLUSTER)
+OTHER_MODEL = ["describe.provider.model=c"]
+
+
+@pytest.fixture(autouse=True)
+def server(prefect_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(flows.experiment, "Experiment", TinyExperiment)
+    with temporary_settings({PREFECT_API_URL: prefect_environment["PREFECT_API_URL"]}):
+        yield
+        # Or else the process tries in vain at its end, when the server is gone.
+        APILogWorker.drain_all()
+        EventsWorker.drain_all()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Store) -> Callable[..., Any]:
+    """Run a flow on the tiny experiment and return its state."""
+    experiment = tmp_path / "tiny.yaml"
+    experiment.write_text(EXPERIMENT)
+
+    def run(flow: Any, **parameters: Any) -> Any:
+        return flow(experiment=experiment, store=store.root, return_state=True, **parameters)
+
+    return run
+
+
+def _states(state: Any) -> dict[str, str]:
+    return {outcome.stage: outcome.state for outcome in state.result()}
+
+
+def test_pipeline_takes_what_a_stage_made_and_rebuilds_what_lies_behind(run: Callable[..., Any], store: Store) -> None:
+    first = run(prolab_pipeline)
+    store.tag(store.resolve("label_space"), "before")
+
+    described = run(DESCRIBE, overrides=OTHER_MODEL)
+
+    assert _states(described) == {"describe": "Built"}
+    rebuilt = {"index": "Cached", "describe": "Cached", "cluster": "Built", "train": "Built"}
+    assert _states(run(prolab_pipeline, overrides=OTHER_MODEL)) == rebuilt
+    back = run(prolab_pipeline, overrides=OTHER_MODEL, pins={"cluster": "before"})
+    assert _states(back) == {"index": "Cached", "cluster": "Pinned", "train": "Cached"}
+    assert back.result()[-1].artifact == first.result()[-1].artifact
+
+
+def test_section_takes_the_place_of_the_experiments(run: Callable[..., Any]) -> None:
+    state = run(DESCRIBE, describe={"provider": {"type": "llm", "model": "c"}}, overrides=["describe.threads=2"])
+
+    (outcome,) = state.result()
+    assert outcome.artifact.manifest.parameters["provider"]["model"] == "c"
+    assert outcome.artifact.manifest.recorded["threads"] == 2
+
+
+def test_inputs_by_version_or_tag(run: Callable[..., Any], store: Store) -> None:
+    (described,) = run(DESCRIBE, overrides=OTHER_MODEL).result()
+    store.tag(described.artifact, "good")
+
+    for descriptions in (described.artifact.reference, "good"):
+        pinned, clustered = run(CLUSTER, descriptions=descriptions).result()
+        assert (pinned.state, pinned.artifact) == ("Pinned", described.artifact)
+        assert clustered.artifact.manifest.inputs["descriptions"].version == described.artifact.version
+
+
+def test_input_that_is_not_there(run: Callable[..., Any]) -> None:
+    not_made = run(CLUSTER)
+    not_named = run(CLUSTER, descriptions="production")
+
+    assert not_made.message.startswith("--only cluster needs the descriptions of stage describe, which the store does")
+    assert not_named.message.startswith("--pin describe=production: ")
+    assert {not_made.name, not_named.name} == {"Failed"}
+
+
+def test_wrong_values_are_refused_by_name(run: Callable[..., Any], store: Store) -> None:
+    overridden = run(DESCRIBE, overrides=["describe.provider.modell=c"])
+    given = run(prolab_pipeline, cluster={"properties": 0})
+
+    assert "describe.provider.modell: unknown key; did you mean 'model'?" in overridden.message
+    assert given.message.startswith("parameters of the run: cluster.properties: ")
+    assert store.list() == []
+
+
+def test_promote(run: Callable[..., Any], store: Store) -> None:
+    run(DESCRIBE)
+
+    promoted = stages.promote("descriptions", store=store.root, return_state=True)
+    unknown = stages.promote("checkpoint:3fa9", store=store.root, return_state=True)
+
+    made = store.resolve("descriptions:production")
+    assert promoted.message == f"descriptions:production is {made.reference}"
+    assert unknown.name == "Failed"
+    assert "checkpoint" in unknown.message
+
+
+class Flaky:
+    """Describes at the third attempt."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.attempts = 0
+
+    def __call__(self, provider: Any, name: str) -> str:
+        self.attempts += 1
+        if self.attempts < 3:
+            raise self.error
+        return name
+
+
+def test_what_may_pass_is_tried_again_and_wrong_input_is_not(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect_task, "_SECONDS_BEFORE_RETRIES", (0.0, 0.0))
+    for error, attempts, state in (
+        (ProviderError("no answer"), 5, "Completed"),
+        (InputError("no such model"), 1, "Failed"),
+        (KeyError("a bug"), 1, "Failed"),
+    ):
+        ask = Flaky(error)
+        monkeypatch.setattr(tiny_describe, "_ask", ask)
+        ended = run(DESCRIBE, force=True)
+        assert (ended.name, ask.attempts) == (state, attempts)
+
+
+def test_stage_that_takes_too_long(run: Callable[..., Any]) -> None:
+    ended = run(DESCRIBE, overrides=["describe.seconds_per_class=1"], timeout=0.5)
+
+    assert ended.name == "TimedOut"
+
+
+def test_only_so_many_train_at_once(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with get_client(sync_client=True) as client:
+        assert limit_training(client, 1) == limit_training(client, None) == 1
+
+        def running(context: Any) -> dict[str, Any]:
+            active.append(client.read_global_concurrency_limit_by_name("tag:train").active_slots)
+            return train(context)
+
+        active: list[int] = []
+        train = tiny_train.run
+        monkeypatch.setattr(tiny_train, "run", running)
+        run(prolab_pipeline)
+
+        assert active == [1]
+        assert client.read_global_concurrency_limit_by_name("tag:train").active_slots == 0
