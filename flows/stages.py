@@ -71,7 +71,8 @@ def stage_flow(section: str, stage: Stage) -> Flow[..., list[Outcome]]:
         section=section,
         inputs="\n".join(_INPUT.format(name=name) for name in stage.inputs),
     )
-    run.__signature__ = signature  # type: ignore[attr-defined]
+    # Prefect reads the parameters from it.
+    run.__signature__ = signature  # type: ignore[attr-defined]  # any function may have one, which mypy does not know
     return flow(name=stage.name, flow_run_name="{experiment.stem}", persist_result=False)(run)
 
 
