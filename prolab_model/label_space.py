@@ -137,7 +137,8 @@ class PropertyLabelSpace(LabelSpace):
         properties: K.
         classes: N.
         width: D, the channels of an embedding.
-        temperature: divides the similarities.
+        temperature: divides the similarities. A step of AdamW moves them by the heads' learning rate over it, so the
+            two belong together: 0.04 is the paper's for 6e-5; heads that learn ten times as fast saturate sigmoids.
         normalise: take similarities with unit embeddings, instead of embeddings of any length.
         sigmoid: squash the similarities into properties; without it they are the properties.
         loss: "cosine" of a pixel's properties and its class's, or binary cross-entropy ("bce") for each property.
@@ -273,24 +274,26 @@ class OneHotLabelSpace(LabelSpace):
     Args:
         properties: N.
         classes: N.
-        width: N, since an embedding is a vector of logits.
+        width: N, since an embedding is a vector of logits times the temperature.
+        temperature: divides the logits: below 1, a step of the optimizer moves them further.
 
     Raises:
-        ValueError: when the three differ.
+        ValueError: when the three numbers differ.
     """
 
-    def __init__(self, properties: int, classes: int, width: int) -> None:
+    def __init__(self, properties: int, classes: int, width: int, temperature: float = 1.0) -> None:
         if not properties == classes == width:
             raise ValueError(
                 f"one-hot labels: properties, classes and width must be equal; got {properties}, {classes}, {width}"
             )
         super().__init__(properties, classes, width)
+        self.temperature = temperature
         self.centres.copy_(torch.eye(classes))
         self.class_matrix.copy_(torch.eye(classes))
 
     def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
         """Logits: (B, C, h, w) to (B, N, h, w)."""
-        logits: Tensor = classifier(features)
+        logits: Tensor = classifier(features) / self.temperature
         return logits
 
     def properties(self, similarities: Tensor) -> Tensor:

@@ -9,7 +9,6 @@
 _base_ = ["./beit_adapter_l.py", "../schedules/adamw_160k.py"]
 model = dict(
     backbone=dict(grid=56),
-    label_space=dict(temperature=0.04),
     test_cfg=dict(mode="slide", crop_size=(896, 896), stride=(512, 512)),
 )
 train = dict(

@@ -5,8 +5,5 @@
 #          bank cityscapes_bdd_desc_bge-base-en-v1.5_gpt3.5_cluster_32_embedding_bank.pth.
 # Run:     prolab run configs/experiments/cityscapes.yaml
 _base_ = ["./vit_adapter_b.py", "../schedules/adamw_160k.py"]
-model = dict(
-    label_space=dict(temperature=0.04),
-    test_cfg=dict(mode="slide", crop_size=(768, 768), stride=(512, 512)),
-)
+model = dict(test_cfg=dict(mode="slide", crop_size=(768, 768), stride=(512, 512)))
 train = dict(batch_size=8, crop_size=768, base_size=(2048, 1024))

@@ -42,7 +42,7 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_weight=0.4,
-    label_space=dict(temperature=0.4),
+    label_space=dict(temperature=0.04),
     test_cfg=dict(mode="whole"),
 )
 train = dict(max_iters=80_000, warmup=1500 / 80_000, layer_decay=1.0)

@@ -5,7 +5,4 @@
 #          bank pascal_context_59_desc_bge-base-en-v1.5_gpt3.5_cluster_128_embedding_bank.pth.
 # Run:     prolab run configs/experiments/pascal_context_59.yaml
 _base_ = ["./vit_adapter_b.py", "../schedules/adamw_160k.py"]
-model = dict(
-    label_space=dict(temperature=0.04),
-    test_cfg=dict(mode="slide", crop_size=(512, 512), stride=(341, 341)),
-)
+model = dict(test_cfg=dict(mode="slide", crop_size=(512, 512), stride=(341, 341)))

@@ -26,7 +26,7 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_head=None,
-    label_space=dict(temperature=0.4),
+    label_space=dict(temperature=0.04),
     test_cfg=dict(mode="whole"),
 )
 train = dict(adapter_multiplier=10, layer_decay=1.0)

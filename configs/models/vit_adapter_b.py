@@ -38,7 +38,6 @@ model = dict(
         align_corners=False,
     ),
     auxiliary_weight=0.4,
-    # Ten times that of the paper, which its own networks keep: less steep sigmoids learn sooner (README, "Training").
-    label_space=dict(temperature=0.4),
+    label_space=dict(temperature=0.04),
     test_cfg=dict(mode="whole"),
 )

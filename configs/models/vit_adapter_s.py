@@ -10,4 +10,7 @@ model = dict(
     backbone=dict(dim=384, heads=6, deform_heads=6, drop_path=0.1, pretrain_grid=37),
     decode_head=dict(in_channels=[384, 384, 384, 384], channels=128),
     auxiliary_head=dict(in_channels=384, channels=128),
+    # The paper's 0.04 is for heads that learn with 6e-5. CamVid's learn with 8e-4: at 0.04 most sigmoids saturate
+    # within 50 steps, and a wrong property then has hardly a gradient.
+    label_space=dict(temperature=0.4),
 )

@@ -183,6 +183,18 @@ def test_one_hot_labels_are_learnt_by_cross_entropy() -> None:
     torch.testing.assert_close(label_space.properties(similarities), similarities.softmax(dim=1))
 
 
+def test_temperature_divides_one_hot_logits() -> None:
+    features, labels = make_pixels()
+    plain = build_label_space("one_hot", properties=CLASSES, classes=CLASSES, width=CLASSES).double()
+    sharp = build_label_space("one_hot", properties=CLASSES, classes=CLASSES, width=CLASSES, temperature=0.2).double()
+    classifier = make_classifier(CLASSES)
+    logits = plain.similarities(features, classifier)
+    torch.testing.assert_close(sharp.similarities(features, classifier), 5 * logits)
+    upsampled = F.interpolate(5 * logits, size=(16, 24), mode="bilinear", align_corners=False)
+    loss, _ = loss_of(sharp, features, labels)
+    torch.testing.assert_close(loss, F.cross_entropy(upsampled, labels, ignore_index=IGNORED))
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="properties, classes and width must be equal; got 3, 4, 3"):
         OneHotLabelSpace(properties=3, classes=4, width=3)
