@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import onnxruntime
 import pytest
 from processes import Prolab, rows
 
@@ -137,9 +136,6 @@ def test_one_network_is_trained_on_two_data_sets(two_data_sets: Prolab) -> None:
     version = two_data_sets.summary()["train"][2]
     refused = two_data_sets("export", version, "fields.onnx")
     assert "--dataset: expected one of meadows, fields" in refused.stderr
-    assert two_data_sets("export", version, "fields.onnx", "--dataset", "fields").returncode == 0
-    session = onnxruntime.InferenceSession(two_data_sets.folder / "fields.onnx")
-    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(FIELDS)
 
     changed = two_data_sets.states("--set", "fields.evaluate.precision=bfloat16")
     assert [step for step, state in changed.items() if state == "Built"] == ["fields.evaluate"]
