@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -37,10 +38,7 @@ def push(
     store: StoreOption = Path("store"),
 ) -> None:
     """Send versions and their tags to a remote; what is there already is not sent again."""
-    started = time.perf_counter()
-    opened = Store(open_store(store).root, remote=_required(remote))
-    exchanged = opened.push(references or None, with_inputs=with_inputs, open_bar=make_progress().bar)
-    _print(exchanged, time.perf_counter() - started)
+    _exchange(Store(open_store(store).root, remote=_required(remote)).push, references, with_inputs)
 
 
 def pull(
@@ -50,10 +48,7 @@ def pull(
     store: StoreOption = Path("store"),
 ) -> None:
     """Fetch versions and their tags from a remote, and check every byte."""
-    started = time.perf_counter()
-    opened = Store(store, remote=_required(remote))
-    exchanged = opened.pull(references or None, with_inputs=with_inputs, open_bar=make_progress().bar)
-    _print(exchanged, time.perf_counter() - started)
+    _exchange(Store(store, remote=_required(remote)).pull, references, with_inputs)
 
 
 def sync(
@@ -63,16 +58,19 @@ def sync(
     store: StoreOption = Path("store"),
 ) -> None:
     """Push what only the store has, and pull what only the remote has."""
-    started = time.perf_counter()
-    opened = Store(store, remote=_required(remote))
-    exchanged = opened.sync(references or None, with_inputs=with_inputs, open_bar=make_progress().bar)
-    _print(exchanged, time.perf_counter() - started)
+    _exchange(Store(store, remote=_required(remote)).sync, references, with_inputs)
 
 
 def _required(remote: str | None) -> str:
     if not remote:
         raise InputError(f"no remote is named: use --remote URL or {REMOTE_VARIABLE}")
     return remote
+
+
+def _exchange(transfer: Callable[..., Exchanged], references: list[str] | None, with_inputs: bool) -> None:
+    started = time.perf_counter()
+    exchanged = transfer(references or None, with_inputs=with_inputs, open_bar=make_progress().bar)
+    _print(exchanged, time.perf_counter() - started)
 
 
 def _print(exchanged: Exchanged, seconds: float) -> None:

@@ -43,8 +43,8 @@ def count(labels: list[Maps], predictions: list[Maps]) -> Counts:
 def test_figures_are_those_of_the_whole_set() -> None:
     labels, predictions = photos(5, 0.2, seed=0)
     pairs = list(zip(labels, predictions, strict=True))
-    expected = scores(sum(confusion_matrix(*maps, 4) for maps in pairs))  # type: ignore[arg-type]
-    boundaries = boundary_iou(sum(boundary_areas(*maps, 4) for maps in pairs))  # type: ignore[arg-type]
+    expected = scores(sum(confusion_matrix(*maps, 4) for maps in pairs))
+    boundaries = boundary_iou(sum(boundary_areas(*maps, 4) for maps in pairs))
     found = figures(count(labels, predictions))
     np.testing.assert_allclose(found.iou[0], expected.iou)
     np.testing.assert_allclose(found.accuracy[0], expected.accuracy)

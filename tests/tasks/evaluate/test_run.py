@@ -146,7 +146,7 @@ def test_the_counts_of_single_photos_add_up_to_the_figures(evaluation: Artifact)
     np.testing.assert_allclose(found.iou[0], evaluation.table("per_class.parquet")["iou"].to_numpy())
     np.testing.assert_allclose(found.boundary_iou[0], evaluation.table("per_class.parquet")["boundary_iou"].to_numpy())
     summary = evaluation.manifest.summary
-    assert summary["miou_low"] <= summary["miou"] <= summary["miou_high"]  # type: ignore[operator]
+    assert summary["miou_low"] <= summary["miou"] <= summary["miou_high"]
 
 
 def test_the_report_says_where_the_time_went_and_shows_its_pictures_in_the_dashboard(evaluation: Artifact) -> None:
