@@ -97,9 +97,11 @@ class JointExperiment(BaseModel):
             if name in described.values():
                 steps.append(Step(f"{name}.describe", DESCRIBE, member.describe, {}))
                 steps.append(Step(f"{name}.embed", EMBED, member.embed, {"descriptions": f"{name}.describe"}))
-        embeddings = {name: f"{name}.embed" for name in described.values()}
+        clustered = [f"{name}.embed" for name in described.values()]
         datasets = {name: f"{name}.index" for name in self.join}
-        steps.append(Step("cluster", joint_cluster_stage(list(embeddings)), self.cluster, embeddings))
+        # All may have the same classes; then there is one list of descriptions, as for a single data set.
+        stage = CLUSTER if len(described) == 1 else joint_cluster_stage(list(described.values()))
+        steps.append(Step("cluster", stage, self.cluster, dict(zip(stage.inputs, clustered, strict=True))))
         inputs = {**datasets, "label_space": "cluster"}
         steps.append(Step("train", joint_train_stage(list(datasets)), self.train, inputs))
         for name, member in self.join.items():

@@ -9,6 +9,7 @@ import pytest
 from processes import Prolab, rows
 
 from flows.experiment import JointExperiment, load_experiment
+from tasks.cluster import STAGE as CLUSTER
 from tasks.errors import InputError
 from tests.conftest import REPOSITORY
 from tests.squares import CLASSES
@@ -58,6 +59,16 @@ def test_classes_that_two_data_sets_have_are_described_once(joint: Path) -> None
         "more.evaluate": {"checkpoint": "train", "dataset": "more.index"},
         "scenes.evaluate": {"checkpoint": "train", "dataset": "scenes.index"},
     }
+
+
+def test_data_sets_that_all_have_the_same_classes_are_joined_too(joint: Path) -> None:
+    joint.write_text(joint.read_text().replace(f"  scenes: {EXPERIMENTS / 'ade20k.yaml'}\n", ""))
+
+    steps = {step.name: step for step in load_experiment(joint).steps()}
+
+    assert steps["cluster"].inputs == {"embeddings": "streets.embed"}
+    assert steps["cluster"].stage == CLUSTER
+    assert set(steps["train"].inputs) == {"streets", "more", "label_space"}
 
 
 def test_overrides_reach_the_experiment_that_they_name(joint: Path) -> None:

@@ -136,3 +136,14 @@ def test_classes_without_a_description_are_named(
     other = make_dataset(store, tmp_path, ("one", "two", "three"))
     with pytest.raises(InputError, match=r"does not describe the data set.s classes\. Expected: one, two, three"):
         run(store, small_model, {"meadows": dataset, "fields": other}, joint)
+
+
+def test_a_label_space_of_one_data_set_serves_several_of_its_classes(
+    store: Store, small_model: Path, dataset: Artifact, label_space: Artifact, tmp_path: Path
+) -> None:
+    again = make_dataset(store, tmp_path, CLASSES)
+    checkpoint = run(store, small_model, {"meadows": dataset, "fields": again}, label_space)
+    card = read_card(checkpoint.path)
+    assert card.classes == CLASSES
+    assert [known.first_class for known in card.datasets.values()] == [0, 0]
+    assert load_model(checkpoint.path, "fields")[1].classes == CLASSES
