@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 
+from prolab_model.label_space import BY_CLASS
 from prolab_model.openmmlab import build_segmentor
 from prolab_model.segmentor import PropertySegmentor
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
 
-_CLASS_MATRIX = "label_space.class_matrix"
+_BY_CLASS = tuple(f"label_space.{name}" for name in BY_CLASS)
 
 
 class KnownDataset(BaseModel):
@@ -101,7 +102,8 @@ def load_model(folder: Path, dataset: str | None = None) -> tuple[PropertySegmen
     """
     card, weights = read_card(folder), load_file(folder / WEIGHTS)
     if dataset is not None:
-        weights[_CLASS_MATRIX] = weights[_CLASS_MATRIX][card.rows(dataset)]
+        rows = card.rows(dataset)
+        weights |= {name: weights[name][rows] for name in _BY_CLASS if name in weights}
         card = card.of_dataset(dataset)
     segmentor: PropertySegmentor = build_segmentor(card.network)
     segmentor.load_state_dict(weights)

@@ -16,7 +16,13 @@ from prolab_model.resampling import upsampled_length
 from prolab_model.strips import sum_over_pixels
 
 CONTRAST_TEMPERATURE = 0.05
-"""Divides the class scores before the softmax of the contrast term: cosines lie too close together without it."""
+"""Divides cosines before the softmax of the contrast term: they lie too close together without it."""
+
+_RIDGE = 0.05
+"""Share of their mean squared length that is added where class vectors hardly differ, or are more than properties."""
+
+BY_CLASS = ("class_matrix", "readout")
+"""Buffers of a label space that have a row for each class."""
 
 
 class LabelSpace(nn.Module, ABC):
@@ -42,7 +48,9 @@ class LabelSpace(nn.Module, ABC):
     def part(self, classes: slice) -> LabelSpace:
         """The label space of some of the classes, with the same properties."""
         part = copy.copy(self)
-        part._buffers = {**self._buffers, "class_matrix": self.class_matrix[classes]}
+        part._buffers = self._buffers | {
+            name: self.get_buffer(name)[classes] for name in BY_CLASS if hasattr(self, name)
+        }
         return part
 
     @abstractmethod
@@ -142,11 +150,14 @@ class PropertyLabelSpace(LabelSpace):
         normalise: take similarities with unit embeddings, instead of embeddings of any length.
         sigmoid: squash the similarities into properties; without it they are the properties.
         loss: "cosine" of a pixel's properties and its class's, or binary cross-entropy ("bce") for each property.
+        scores: what a class is decided by: the "cosine" of property vector and row (the paper's), or "decorrelated"
+            sums of similarities (see `decorrelated_rows`), which the contrast teaches.
         contrast: weight of a cross-entropy over the class scores beside that loss.
         groups: numbers of classes that compete, N in sum, where the classes are those of several data sets: which of
             two data sets' roads a pixel shows is no question. All compete if not given.
     """
 
+    readout: Tensor  # (N, K), weights of the similarities in decorrelated class scores
     group: Tensor  # (N + 1,), number of each class's group; the last one's, which stands for "no label", is -1
 
     def __init__(
@@ -158,6 +169,7 @@ class PropertyLabelSpace(LabelSpace):
         normalise: bool = False,
         sigmoid: bool = True,
         loss: Literal["cosine", "bce"] = "cosine",
+        scores: Literal["cosine", "decorrelated"] = "cosine",
         contrast: float = 0.0,
         groups: Sequence[int] = (),
     ) -> None:
@@ -168,13 +180,20 @@ class PropertyLabelSpace(LabelSpace):
             raise ValueError(f"label_space.loss: expected 'cosine' or 'bce', got {loss!r}")
         if loss == "bce" and not sigmoid:
             raise ValueError("label_space: loss 'bce' needs probabilities, so sigmoid=True")
+        if scores not in ("cosine", "decorrelated"):
+            raise ValueError(f"label_space.scores: expected 'cosine' or 'decorrelated', got {scores!r}")
+        if scores == "decorrelated" and not contrast > 0:
+            raise ValueError("label_space: scores 'decorrelated' are learnt by the contrast, which is 0")
         self.temperature = temperature
         self.normalise = normalise
         self.sigmoid = sigmoid
         self.pixel_loss = loss
+        self.decorrelated = scores == "decorrelated"
+        if self.decorrelated:
+            self.register_buffer("readout", torch.zeros(classes, properties))
         self.contrast = contrast
         self.groups = len(groups)
-        group = [number for number, count in enumerate(groups) for _ in range(count)]
+        group = [number for number, count in enumerate(groups or [classes]) for _ in range(count)]
         self.register_buffer("group", torch.tensor([*group, -1]), persistent=False)
 
     def assign(self, centres: Tensor, class_matrix: Tensor) -> None:
@@ -194,6 +213,8 @@ class PropertyLabelSpace(LabelSpace):
             raise ValueError(f"every class needs a property; classes {without} have none")
         self.centres.copy_(F.normalize(centres, dim=1))
         self.class_matrix.copy_(class_matrix)
+        if self.decorrelated:
+            self.readout.copy_(decorrelated_rows(self.centres, self.class_matrix, self.group[:-1]))
 
     def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
         """Inner products with the centres over temperature: (B, C, h, w) to (B, K, h, w)."""
@@ -212,14 +233,17 @@ class PropertyLabelSpace(LabelSpace):
         return values.sigmoid() if self.sigmoid else values
 
     def class_scores(self, similarities: Tensor) -> Tensor:
-        """Cosine of property vectors with every class's row: (B, K, h, w) to (B, N, h, w)."""
+        """Cosine of property vectors with every class's row, or decorrelated: (B, K, h, w) to (B, N, h, w)."""
+        if self.decorrelated:
+            values = similarities.to(torch.promote_types(similarities.dtype, torch.float32))
+            return F.conv2d(values, self.readout.to(values.dtype)[:, :, None, None])
         properties = self.properties(similarities)
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
         return F.conv2d(properties, rows[:, :, None, None]) / _length(properties)[:, None]
 
     def votes(self, scores: Tensor, dim: int) -> Tensor:
-        """The cosines as they are: of any number of classes, which a softmax of values so close would flatten."""
-        return scores
+        """Probabilities of the classes; cosines as they are, since a softmax of values so close would flatten them."""
+        return scores.softmax(dim) if self.decorrelated else scores
 
     def pixel_losses(self, similarities: Tensor, labels: Tensor) -> Tensor:
         """One minus the cosine, or the binary cross-entropy, and the contrast."""
@@ -232,15 +256,17 @@ class PropertyLabelSpace(LabelSpace):
             own_rows = F.normalize(class_matrix, dim=1)[labels]
             losses = 1 - (properties * own_rows).sum(dim=1) / _length(properties)
         if self.contrast:
-            scores = self._competing(self._pixel_scores(properties) / CONTRAST_TEMPERATURE, labels)
+            temperature = 1 if self.decorrelated else CONTRAST_TEMPERATURE
+            scores = self._competing(self._pixel_scores(similarities, properties) / temperature, labels)
             without_label = scores.shape[1]
             contrast = F.cross_entropy(scores, labels, reduction="none", ignore_index=without_label)
             losses = losses + self.contrast * contrast
         return losses
 
     def predict(self, similarities: Tensor, labels: Tensor) -> Tensor:
-        """The class whose row is nearest."""
-        return self._competing(self._pixel_scores(self.properties(similarities)), labels).argmax(dim=1)
+        """The class with the highest score."""
+        scores = self._pixel_scores(similarities, self.properties(similarities))
+        return self._competing(scores, labels).argmax(dim=1)
 
     def _competing(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Class scores (P, N), the lowest there are for classes of other groups than the label's (P,)."""
@@ -250,8 +276,10 @@ class PropertyLabelSpace(LabelSpace):
         # Not minus infinity: a pixel without a label has others alone, and its gradient must be zero, not NaN.
         return scores.masked_fill(others, torch.finfo(scores.dtype).min)
 
-    def _pixel_scores(self, properties: Tensor) -> Tensor:
-        """Class scores (P, N) of pixels with property vectors (P, K)."""
+    def _pixel_scores(self, similarities: Tensor, properties: Tensor) -> Tensor:
+        """Class scores (P, N) of pixels with similarities and property vectors (P, K)."""
+        if self.decorrelated:
+            return similarities @ self.readout.T.to(similarities.dtype)
         rows = F.normalize(self.class_matrix, dim=1).to(properties.dtype)
         return properties @ rows.T / _length(properties)[:, None]
 
@@ -266,6 +294,27 @@ class PropertyLabelSpace(LabelSpace):
 
     def _project(self, embeddings: Tensor) -> Tensor:
         return F.conv2d(embeddings, (self.centres / self.temperature).to(embeddings.dtype)[:, :, None, None])
+
+
+def decorrelated_rows(centres: Tensor, class_matrix: Tensor, group: Tensor) -> Tensor:
+    """Weights R (N, K) of class scores R s that move one by one, though classes share properties and centres lie close.
+
+    The mere sum of a class's similarities hangs on what all classes have in common: an embedding that moves along it
+    moves every sum, and what tells two classes apart is learnt last. Seen in the text space, the rows of R are the
+    orthonormal vectors that lie nearest to those sums (Löwdin, 1950), up to a small ridge.
+
+    Args:
+        centres: (K, D), unit rows.
+        class_matrix: (N, K), zeros and ones.
+        group: (N,), number of each class's group; classes of different groups never compete, and may be alike.
+    """
+    rows, centres = class_matrix.double(), centres.double()
+    overlap = rows @ (centres @ centres.T) @ rows.T  # (N, N)
+    overlap = overlap.masked_fill(group[:, None] != group, 0)
+    values, vectors = torch.linalg.eigh(overlap)
+    values = values.clamp_min(0) + _RIDGE * overlap.diagonal().mean()
+    decorrelated: Tensor = (vectors * values.rsqrt()) @ vectors.T @ rows
+    return decorrelated
 
 
 class OneHotLabelSpace(LabelSpace):

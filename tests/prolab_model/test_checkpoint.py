@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,9 +45,10 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_a_network_of_several_data_sets_predicts_the_classes_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"scores": "decorrelated", "contrast": 1.0}])
+def test_a_network_of_several_data_sets_predicts_the_classes_of_one(tmp_path: Path, options: dict[str, Any]) -> None:
     config = small_config()
-    config["label_space"] |= {"groups": [1, 3]}
+    config["label_space"] |= {"groups": [1, 3], **options}
     segmentor = small_segmentor(label_space=config["label_space"]).eval()
     two = KnownDataset(first_class=1, classes=3, base_size=(96, 64))
     datasets = {"one": KnownDataset(first_class=0, classes=1), "two": two, "two again": two}

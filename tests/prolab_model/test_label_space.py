@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prolab_model import strips
-from prolab_model.label_space import IGNORED, LabelSpace, OneHotLabelSpace, PropertyLabelSpace, build_label_space
+from prolab_model.label_space import (
+    IGNORED,
+    LabelSpace,
+    OneHotLabelSpace,
+    PropertyLabelSpace,
+    build_label_space,
+    decorrelated_rows,
+)
 
 FEATURES, WIDTH, PROPERTIES, CLASSES = 6, 8, 5, 3
 
@@ -142,7 +149,10 @@ def test_class_weights_weigh_pixels() -> None:
     torch.testing.assert_close(weighted, alone)
 
 
-@pytest.mark.parametrize("options", [{}, {"normalise": True}, {"loss": "bce"}, {"contrast": 0.3}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"normalise": True}, {"loss": "bce"}, {"contrast": 0.3}, {"contrast": 0.3, "scores": "decorrelated"}],
+)
 def test_batch_without_a_label_has_no_loss_and_no_gradient(options: dict[str, Any]) -> None:
     features = torch.randn(1, FEATURES, 2, 2, dtype=torch.float64, requires_grad=True)
     loss, accuracy = loss_of(make_label_space(**options), features, torch.full((1, 4, 4), IGNORED))
@@ -169,6 +179,56 @@ def test_contrast_adds_cross_entropy_over_class_scores() -> None:
     scores = torch.einsum("bkhw,nk->bnhw", F.normalize(properties, dim=1), rows)
     entropy = F.cross_entropy(scores / 0.05, labels, ignore_index=IGNORED)
     torch.testing.assert_close(with_contrast, without + 0.5 * entropy)
+
+
+def test_decorrelated_rows_are_the_nearest_orthonormal_ones() -> None:
+    """Those of the polar decomposition, which is found in another way here; classes share all properties but one."""
+    generator = torch.Generator().manual_seed(0)
+    centres = F.normalize(torch.randn(6, 20, dtype=torch.float64, generator=generator) + 1, dim=1)
+    class_matrix = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 1, 0], [1, 1, 1, 0, 0, 1]]).double()
+    sums = class_matrix @ centres  # (N, D)
+    left, lengths, right = torch.linalg.svd(sums, full_matrices=False)
+    shortened = lengths / (lengths**2 + 0.05 * (lengths**2).mean()).sqrt()
+    rows = decorrelated_rows(centres, class_matrix, torch.zeros(3))
+    torch.testing.assert_close(rows @ centres, left @ torch.diag(shortened) @ right)
+    cosines = F.cosine_similarity(sums[:, None], sums, dim=-1)
+    decorrelated = F.cosine_similarity((rows @ centres)[:, None], rows @ centres, dim=-1)
+    assert cosines.fill_diagonal_(0).max() > 0.9
+    assert decorrelated.fill_diagonal_(0).max() < 0.5
+
+
+def test_classes_of_different_groups_are_not_decorrelated() -> None:
+    label_space = make_label_space(groups=[2, 1], scores="decorrelated", contrast=1.0)
+    centres, class_matrix = label_space.centres, label_space.class_matrix
+    overlap = (class_matrix @ centres).square().sum(dim=1)
+    alone = class_matrix[2] / (overlap[2] + 0.05 * overlap.mean()).sqrt()
+    torch.testing.assert_close(label_space.readout[2], alone)
+    assert label_space.part(slice(2, 3)).readout.equal(label_space.readout[2:])
+
+
+def test_more_classes_than_properties_can_be_decorrelated() -> None:
+    rows = decorrelated_rows(torch.eye(4), torch.eye(4).repeat(3, 1), torch.zeros(12))
+    assert rows.isfinite().all()
+    torch.testing.assert_close(rows[:4], rows[4:8])  # alike, as the classes are
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_decorrelated_scores_are_learnt_beside_the_properties(normalise: bool) -> None:
+    label_space = make_label_space(loss="bce", scores="decorrelated", contrast=0.5, normalise=normalise)
+    features, labels = make_pixels()
+    loss, accuracy = loss_of(label_space, features, labels)
+    probabilities = original_properties(label_space, features, (16, 24))  # (B, K, H, W)
+    scores = torch.einsum("bkhw,nk->bnhw", probabilities.logit(), label_space.readout)
+    labelled = labels != IGNORED
+    targets = label_space.class_matrix[labels[labelled]]
+    properties = F.binary_cross_entropy(probabilities.permute(0, 2, 3, 1)[labelled], targets)
+    classes = F.cross_entropy(scores, labels, ignore_index=IGNORED)
+    torch.testing.assert_close(loss, properties + 0.5 * classes)
+    torch.testing.assert_close(accuracy.double(), (scores.argmax(dim=1) == labels)[labelled].double().mean())
+    similarities = label_space.similarities(features, make_classifier())
+    own_scores = label_space.class_scores(similarities)
+    torch.testing.assert_close(own_scores, torch.einsum("bkhw,nk->bnhw", similarities, label_space.readout))
+    torch.testing.assert_close(label_space.votes(own_scores, dim=1).sum(dim=1), torch.ones_like(own_scores[:, 0]))
 
 
 def test_one_hot_labels_are_learnt_by_cross_entropy() -> None:
@@ -204,6 +264,10 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         make_label_space(loss="l2")
     with pytest.raises(ValueError, match="needs probabilities"):
         make_label_space(loss="bce", sigmoid=False)
+    with pytest.raises(ValueError, match="expected 'cosine' or 'decorrelated', got 'dot'"):
+        make_label_space(scores="dot")
+    with pytest.raises(ValueError, match="learnt by the contrast, which is 0"):
+        make_label_space(scores="decorrelated")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
