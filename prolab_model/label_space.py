@@ -152,7 +152,8 @@ class PropertyLabelSpace(LabelSpace):
         loss: "cosine" of a pixel's properties and its class's, or binary cross-entropy ("bce") for each property.
         scores: what a class is decided by: the "cosine" of property vector and row (the paper's), or "decorrelated"
             sums of similarities (see `decorrelated_rows`), which the contrast teaches.
-        contrast: weight of a cross-entropy over the class scores beside that loss.
+        contrast: weight of a cross-entropy over the class scores beside that loss; without it decorrelated scores would
+            never be learnt.
         groups: numbers of classes that compete, N in sum, where the classes are those of several data sets: which of
             two data sets' roads a pixel shows is no question. All compete if not given.
     """
@@ -182,8 +183,6 @@ class PropertyLabelSpace(LabelSpace):
             raise ValueError("label_space: loss 'bce' needs probabilities, so sigmoid=True")
         if scores not in ("cosine", "decorrelated"):
             raise ValueError(f"label_space.scores: expected 'cosine' or 'decorrelated', got {scores!r}")
-        if scores == "decorrelated" and not contrast > 0:
-            raise ValueError("label_space: scores 'decorrelated' are learnt by the contrast, which is 0")
         self.temperature = temperature
         self.normalise = normalise
         self.sigmoid = sigmoid

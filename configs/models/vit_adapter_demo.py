@@ -13,7 +13,8 @@ model = dict(
         drop_path=0.0,
         conv_inplanes=24,
     ),
-    label_space=dict(temperature=0.4),
+    label_space=dict(temperature=0.2, loss="bce", scores="decorrelated"),  # vit_adapter_s.py says why
     decode_head=dict(in_channels=[96, 96, 96, 96], channels=64),
     auxiliary_head=dict(in_channels=96, channels=32),
 )
+train = dict(contrast=1.0)

@@ -29,7 +29,7 @@ class PixelExplanation:
     Attributes:
         x, y: place in the photo, from 0 to 1.
         label: class id.
-        ranking: class ids from the highest score, and their scores (cosines).
+        ranking: class ids from the highest score, and their scores.
         strongest: property ids from the highest strength, and their strengths.
     """
 

@@ -1,7 +1,7 @@
 """How well each property is recognised, from histograms whose size does not depend on the data set's.
 
-Classes are told apart by the direction of a pixel's property vector, not by its length: the loss
-and the class scores are cosines. A property's *strength* is therefore its value over the largest one
+Where loss and class scores are cosines, as in the paper, classes are told apart by the direction of a
+pixel's property vector, not by its length. A property's *strength* is therefore its value over the largest one
 of the same pixel, and a property fires where its strength is at least one half.
 """
 

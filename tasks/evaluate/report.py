@@ -84,6 +84,7 @@ def _values(evaluation: Evaluation) -> dict[str, Any]:
         "settings": _settings(evaluation.params),
         "photos": len(evaluation.measurement.photos),
         "one_hot": evaluation.card.network["label_space"].get("kind") == "one_hot",
+        "decorrelated": evaluation.card.network["label_space"].get("scores") == "decorrelated",
         "several_views": evaluation.params.flip or len(evaluation.params.scales) > 1,
         "headline": _headline(evaluation),
         "constant_class": evaluation.split.classes[evaluation.constant.class_id],

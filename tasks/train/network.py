@@ -40,6 +40,11 @@ def network_config(params: TrainParams, label_space: Artifact, training_set: Tra
                 f"{', '.join(training_set.datasets)} have in common: expected a network of property labels"
             )
         return sized_network(network, properties=classes, classes=classes, width=classes)
+    if network["label_space"].get("scores") == "decorrelated" and params.contrast == 0:
+        raise InputError(
+            f"train.contrast: 0: the decorrelated class scores of {params.model} are learnt by the contrast alone: "
+            "expected a weight above 0"
+        )
     properties, width = read_properties(label_space).centres.shape
     network["label_space"] |= {"contrast": params.contrast}
     if training_set.datasets:

@@ -49,6 +49,28 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert resumed.digest == checkpoint.digest
 
 
+@pytest.mark.parametrize("bytes_left", [0, 1000])
+def test_a_state_that_cannot_be_read_is_named_and_training_begins_anew(
+    tmp_path: Path,
+    small_model: Path,
+    checkpoint: Artifact,
+    dataset: Artifact,
+    label_space: Artifact,
+    caplog: pytest.LogCaptureFixture,
+    bytes_left: int,
+) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(Killed):
+        run(store, small_model, dataset, label_space, KillingProgress(5))
+    (state,) = store.root.glob("workspaces/*/training_state.pth")
+    state.write_bytes(state.read_bytes()[:bytes_left])
+
+    begun_anew = run(store, small_model, dataset, label_space)
+
+    assert f"the state of an earlier run cannot be read: {state}" in caplog.text
+    assert begun_anew.digest == checkpoint.digest
+
+
 def test_state_of_another_version_is_not_gone_on_from(
     tmp_path: Path, small_model: Path, dataset: Artifact, label_space: Artifact
 ) -> None:
@@ -163,8 +185,9 @@ def test_schedule_falls_with_the_power(
         ),
         ({"model": Path("absent.py")}, "train.model: .*absent.py"),
         ({"device": "cuda"}, "train.device: cuda was asked for"),
+        ({"contrast": 0.0}, r"train.contrast: 0: the decorrelated class scores of .*small.py are learnt by the contrast"),
     ],
-    ids=["pretrained", "pretrained text", "timm", "model", "device"],
+    ids=["pretrained", "pretrained text", "timm", "model", "device", "contrast"],
 )
 def test_bad_input_is_named(
     store: Store, small_model: Path, dataset: Artifact, label_space: Artifact, changed: dict[str, Any], message: str
