@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ReadOnlyError,
         RemoteError,
         StoreError,
+        UnreachableError,
         ValidationError,
     )
     from artifacts.exchange import Exchanged
@@ -77,6 +78,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Transfer",
+    "UnreachableError",
     "ValidationError",
     "check_tag_name",
     "code_fingerprint",
@@ -105,6 +107,7 @@ _MODULES = {
     "Store": "store",
     "StoreError": "errors",
     "Transfer": "transfer",
+    "UnreachableError": "errors",
     "ValidationError": "errors",
     "check_tag_name": "pointers",
     "code_fingerprint": "fingerprint",

@@ -31,3 +31,7 @@ class ReadOnlyError(StoreError):
 
 class RemoteError(StoreError):
     """The remote is not there, does not answer, or refuses what is asked of it."""
+
+
+class UnreachableError(RemoteError):
+    """The remote does not answer, or breaks off what it began: the same again can succeed."""

@@ -66,14 +66,23 @@ def _file_fingerprint(path: Path) -> str:
 def _python_fingerprint(path: Path, modified: int, size: int) -> str:
     """Hash of a module's code; remembered for a file of this time and size."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    return json_hash(ast.unparse(_WithoutDocstrings().visit(tree)))
+    _remove_docstrings(tree)
+    return json_hash(ast.unparse(tree))
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else node
+def _remove_docstrings(node: ast.AST) -> None:
+    """Take texts that are statements out, and `pass`: a body may be a docstring, `pass` or both, and does the same."""
+    # Statements are in these lists only; expressions, which are most of a module, are not looked into.
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        if hasattr(node, name):
+            kept = [inner for inner in getattr(node, name) if not _does_nothing(inner)]
+            setattr(node, name, kept)
+            for inner in kept:
+                _remove_docstrings(inner)
 
-    # A body is a docstring, `pass` or both: all three do the same.
-    def visit_Pass(self, node: ast.Pass) -> None:
-        return None
+
+def _does_nothing(node: ast.AST) -> bool:
+    match node:
+        case ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False

@@ -133,6 +133,13 @@ class Layout:
         """Folder of each version of the kind."""
         return {entry.name.partition("-")[0]: Path(entry.path) for entry in _folders(self.artifacts / kind)}
 
+    def version(self, kind: str, version: str) -> Path | None:
+        """Folder of a version."""
+        beginning = version_folder(version, "")
+        return next(
+            (Path(entry.path) for entry in _folders(self.artifacts / kind) if entry.name.startswith(beginning)), None
+        )
+
     def versions_of_key(self, kind: str, key: str) -> list[Path]:
         """Folders of the kind's versions that may have this key."""
         ending = version_folder("", key)

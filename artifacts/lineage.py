@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from artifacts.manifest import Manifest
@@ -25,12 +25,11 @@ class Lineage:
     inputs: dict[str, Lineage]
 
 
-def upstream(manifest: Manifest, manifests: Iterable[Manifest]) -> Lineage:
-    """The versions that a version was made of, as a tree."""
-    by_reference = {one.reference: one for one in manifests}
+def upstream(manifest: Manifest, find: Callable[[str, str], Manifest | None]) -> Lineage:
+    """The versions that a version was made of, as a tree; `find` gives the manifest of a kind's version."""
 
     def tree(kind: str, version: str) -> Lineage:
-        found = by_reference.get(f"{kind}:{version}")
+        found = find(kind, version)
         inputs = found.inputs.items() if found else ()
         return Lineage(kind, version, found, {name: tree(record.kind, record.version) for name, record in inputs})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from artifacts.errors import DamagedError
 from artifacts.layout import MANIFEST, Layout
-from artifacts.manifest import Manifest, read_manifest
+from artifacts.manifest import Manifest, parse_manifest
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,18 @@ class Manifests:
             found = [self._read(folder) for name in kinds for folder in self._layout.versions(name).values()]
         return sorted((manifest for manifest in found if manifest), key=lambda manifest: manifest.created, reverse=True)
 
+    def find(self, kind: str, version: str) -> Manifest | None:
+        """The manifest of a version; None where there is none, or only an unreadable one, which is logged."""
+        folder = self._layout.version(kind, version)
+        return self._read(folder) if folder else None
+
     def _read(self, folder: Path) -> Manifest | None:
         try:
-            status = (folder / MANIFEST).stat()
+            path = folder / MANIFEST
+            status = path.stat()
             state = (status.st_mtime_ns, status.st_size)
             if folder not in self._known or self._known[folder][0] != state:
-                self._known[folder] = (state, read_manifest(folder))
+                self._known[folder] = (state, parse_manifest(path.read_bytes(), str(path)))
             return self._known[folder][1]
         except (FileNotFoundError, DamagedError) as error:
             if folder.exists():  # otherwise it was collected after the listing

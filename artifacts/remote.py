@@ -27,7 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from artifacts.disk import full_disk_named
 from artifacts.durable import fsync
-from artifacts.errors import DamagedError, FormatError, NotFoundError, RemoteError, StoreError
+from artifacts.errors import DamagedError, FormatError, NotFoundError, RemoteError, StoreError, UnreachableError
 from artifacts.integrity import check_manifest
 from artifacts.layout import FORMAT, MANIFEST, version_folder
 from artifacts.manifest import FileRecord, Manifest, parse_manifest
@@ -310,7 +310,9 @@ class Remote:
             raise
         except Exception as error:
             text = _without_password(str(error))
-            raise RemoteError(f"{self.url}: cannot {purpose}: {type(error).__name__}: {text}") from error
+            refused = isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError))
+            kind = RemoteError if refused else UnreachableError
+            raise kind(f"{self.url}: cannot {purpose}: {type(error).__name__}: {text}") from error
 
 
 class _Counter(fsspec.Callback):

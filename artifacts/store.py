@@ -69,6 +69,11 @@ class Store:
         """Folder of the store."""
         return self._layout.root
 
+    @property
+    def remote_url(self) -> str | None:
+        """Where the remote is, without the password that may be in its URL; None without one."""
+        return self._remote.url if self._remote else None
+
     @cached_property
     def file_hashes(self) -> FileHashes:
         """Hashes of files outside the store, remembered in the store."""
@@ -220,7 +225,7 @@ class Store:
 
     def lineage(self, artifact: Artifact) -> Lineage:
         """The versions that the artifact was made of, as a tree."""
-        return lineage.upstream(artifact.manifest, self.list())
+        return lineage.upstream(artifact.manifest, self._manifests.find)
 
     def dependants(self, artifact: Artifact) -> builtins.list[Manifest]:
         """Manifests of all versions that were made of the artifact, directly or not, in the order of making."""
@@ -348,7 +353,7 @@ class Store:
             self._remote.open(create=True)
             transfer = push(self._remote, artifact, _no_bar)
         except RemoteError as error:
-            raise RemoteError(
+            raise type(error)(
                 f"{error}. {artifact.reference} is in the store {self.root}, but not in the remote: "
                 "the next run, or a push, sends what is missing"
             ) from error

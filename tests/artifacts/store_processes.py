@@ -16,12 +16,17 @@ _FILE_OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "o
 
 
 def build_without_end(root: Path, first: int, ready: Connection) -> None:
-    """Say so, and build one thing after the other, until killed."""
+    """Build one thing after the other, until killed, and say so in the midst of the first."""
     store = Store(root)
-    ready.send(None)
+
+    def write(folder: Path) -> dict[str, int]:
+        ready.send(None)
+        return writer([first])(folder)
+
+    store.build(recipe(first), write)
     while True:
-        store.build(recipe(first), writer([first]))
         first += 1
+        store.build(recipe(first), writer([first]))
 
 
 def build_and_die(root: Path, operation: int, *, force: bool) -> None:
