@@ -1,4 +1,4 @@
-"""The error that a user can mend."""
+"""The error that a user can mend, and the one that time may mend."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ _SHOWN = 20
 
 class InputError(ValueError):
     """Input that a user gave is wrong: says what was expected, what came, and where."""
+
+
+class TransientError(RuntimeError):
+    """What failed may work later: a server is down or overloaded."""
 
 
 def raise_for(problems: Sequence[str], where: str) -> None:

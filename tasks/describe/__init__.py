@@ -19,6 +19,11 @@ class LlamaCpp(StageParams):
     """A GGUF model that llama.cpp runs in this process, held to the layout by a grammar.
 
     The chat template is the one in the file.
+
+    Attributes:
+        temperature: of the answers; 0 takes the likeliest word each time.
+        repeat_penalty: above 1 words that were said become less likely.
+        seed: of the answers; each attempt has its own.
     """
 
     type: Literal["llama_cpp"]
@@ -62,6 +67,15 @@ class OpenAI(StageParams):
     """Any server that speaks OpenAI's chat completions protocol.
 
     The API key is read from the environment variable `api_key_env` and is written nowhere.
+
+    Attributes:
+        model: the server's name of the model.
+        temperature: of the answers; 0 takes the likeliest word each time.
+        seed: of the answers; each attempt has its own.
+        api_key_env: environment variable with the key, where the flow runs.
+        concurrency: requests at once.
+        requests_per_minute: as many as the server allows; any if not given.
+        tokens_per_minute: as many as the server allows; any if not given.
     """
 
     type: Literal["openai"]

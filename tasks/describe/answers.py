@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from artifacts.canonical import json_hash
 from artifacts.durable import write_atomic
+from tasks.errors import TransientError
 
 _log = logging.getLogger(__name__)
 
 
-class ProviderError(RuntimeError):
+class ProviderError(TransientError):
     """A language model could not answer for a reason that may pass: the server is down or overloaded."""
 
 

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from artifacts import FileHashes
 from tasks.describe import LlamaCpp
 from tasks.describe.answers import Answer, Question, messages
+from tasks.describe.llama_cpp_log import hand_on_log, newest
 from tasks.errors import InputError
 from tasks.models import parse_model
 
@@ -41,15 +42,21 @@ class LlamaCppProvider:
     def _llama(self) -> Llama:
         # Given for both: the library reads prompts with all processors, which crawls when another program wants one.
         threads = self._params.threads or max(1, (os.cpu_count() or 1) // 2)
-        llama = Llama(
-            str(self._model.fetch()),
-            chat_format=self._params.chat_format,
-            n_ctx=self._params.context,
-            n_threads=threads,
-            n_threads_batch=threads,
-            n_gpu_layers=self._params.gpu_layers,
-            verbose=False,
-        )
+        path = self._model.fetch()
+        hand_on_log()
+        try:
+            llama = Llama(
+                str(path),
+                chat_format=self._params.chat_format,
+                n_ctx=self._params.context,
+                n_threads=threads,
+                n_threads_batch=threads,
+                n_gpu_layers=self._params.gpu_layers,
+                verbose=False,
+            )
+        except ValueError as error:
+            cause = "; ".join(newest) or error
+            raise InputError(f"provider.model = {self.model}: llama.cpp cannot load it: {cause}") from error
         if self._params.chat_format is None and "tokenizer.chat_template" not in llama.metadata:
             # The library would take the one of Llama 2 for it.
             raise InputError(
@@ -93,7 +100,8 @@ class LlamaCppProvider:
     def answer_ahead(
         self, questions: Mapping[str, Question], records: Path, keep: Callable[[str, Answer], None]
     ) -> None:
-        """One by one is as cheap."""
+        """One by one is as cheap; a model that cannot be loaded is found out once and not for each of them."""
+        _ = self._llama
 
     def give_up(self) -> None:
         """Nothing here waits."""

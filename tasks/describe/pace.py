@@ -48,10 +48,12 @@ class Pace:
         Raises:
             ProviderError: given up.
         """
-        try:
-            await asyncio.wait_for(self._given_up.wait(), seconds)
-        except TimeoutError:
-            return
+        # A wait that is over already ends in a timeout, whatever it waits for.
+        if not self._given_up.is_set():
+            try:
+                await asyncio.wait_for(self._given_up.wait(), seconds)
+            except TimeoutError:
+                return
         raise ProviderError("Not asked any more, since another question failed or the run was interrupted")
 
     def give_up(self) -> None:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from tasks.describe.described import Described
 from tasks.describe.quality import Quality
-from tasks.markdown import table
+from tasks.markdown import items, table
 
 _SHOWN_DROPPED = 100
 _SHOWN_LETTERS = 120
@@ -27,8 +27,7 @@ def report(
     ]
     if again:
         parts.append(f"**Asked more than once** (too few usable phrases at first): {', '.join(again)}.")
-    rows = [(item.class_name, len(item.phrases), "; ".join(item.phrases)) for item in described]
-    parts.append(table(("class", "count", "descriptions"), rows))
+    parts.append(items((item.class_name, "; ".join(item.phrases)) for item in described))
     parts += ["## Quality", _quality(described, quality)]
     parts += _dropped(described)
     return "\n\n".join(parts)

@@ -31,7 +31,7 @@ class ChatServer:
         usage: whether answers say how many tokens they took.
     """
 
-    def __init__(self, reply: Reply, delay: float = 0.0) -> None:
+    def __init__(self, reply: Reply, delay: float = 0.0, port: int = 0) -> None:
         self.requests: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.keys: list[str | None] = []
@@ -42,12 +42,16 @@ class ChatServer:
         self._files: dict[str, str] = {}
         self._reply = reply
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler(delay))
+        self._server = _Server(("127.0.0.1", port), self._handler(delay))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
 
     def asked_about(self, phrase: str) -> int:
         """How many requests so far mention `phrase` in the user message."""
@@ -60,6 +64,7 @@ class ChatServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.close_connections()
         self._thread.join()
 
     def completion(self, body: dict[str, Any], said: str | None) -> dict[str, Any]:
@@ -215,6 +220,21 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def close_connections(self) -> None:
+        """Clients keep theirs open between two questions."""
+        for connection in self._connections.copy():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
         with contextlib.suppress(OSError):
             super().shutdown_request(request)

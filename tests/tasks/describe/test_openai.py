@@ -21,7 +21,7 @@ from tasks.execution import StageResult
 Describe = Callable[..., StageResult]
 
 KEY = "sk-very-secret-0123456789"
-CLASSES = tuple(f"class_{letter}" for letter in "abcdefgh")
+CLASSES = tuple(f"class_{letter}" for letter in "abcdefghijklmnop")
 
 
 def test_every_class_is_asked_once_and_named_as_a_person_would(describe: Describe, server: ChatServer) -> None:
