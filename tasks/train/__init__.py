@@ -73,7 +73,7 @@ class TrainParams(StageParams):
         clip_norm: largest norm of the gradient; any if None.
         class_balanced: share of the crops that are drawn around a class, all classes equally often.
         class_weight_power: a pixel weighs its class's share of the pixels to minus this power; 0 is the paper's.
-        contrast: weight of a cross-entropy over the class scores beside the cosine loss; 0 is the paper's.
+        contrast: weight of a cross-entropy over the class scores beside the loss of the properties; 0 is the paper's.
         ema: decay of a moving average of the weights, which the checkpoint then holds, for instance 0.999; none if not
             given.
         precision: arithmetic of forward and backward pass; float16 scales the loss.
@@ -83,6 +83,10 @@ class TrainParams(StageParams):
         workers: processes that load crops.
         processes: processes that train together, each with its share of the crops of a step; one for each GPU if not
             given. What comes out is the same, but for the order of sums and for what is random within the network.
+        nodes: machines that train together, with as many processes each; all run the same command, each with its
+            own `node_rank`.
+        node_rank: number of this machine; number 0 publishes the checkpoint.
+        rendezvous: HOST:PORT of machine 0, where the others find it.
         validate_every: steps between two measurements of the mIoU on the split `val`; none if not given.
         validate_photos: photos that are measured, at equal distances; all if not given.
         keep: weights of the last step, or of the best measurement.
@@ -118,6 +122,9 @@ class TrainParams(StageParams):
     device: Runtime[DeviceName] = "auto"
     workers: Runtime[int] = Field(default=1, ge=0)
     processes: Runtime[int | None] = Field(default=None, ge=1)
+    nodes: Runtime[int] = Field(default=1, ge=1)
+    node_rank: Runtime[int] = Field(default=0, ge=0)
+    rendezvous: Runtime[str | None] = Field(default=None, pattern=r"^[^\s:]+:\d+$")
     validate_every: int | None = Field(default=None, ge=1)
     validate_photos: int | None = Field(default=None, ge=1)
     keep: Literal["last", "best"] = "last"
@@ -137,6 +144,18 @@ class TrainParams(StageParams):
         if self.keep == "best" and self.validate_every is None:
             raise ValueError("keep: best needs validate_every, the steps between two measurements")
         return self
+
+    @model_validator(mode="after")
+    def _nodes_that_find_each_other(self) -> TrainParams:
+        if self.node_rank >= self.nodes:
+            raise ValueError(f"node_rank: {self.node_rank}: expected a number below nodes, which is {self.nodes}")
+        if self.nodes > 1 and self.rendezvous is None:
+            raise ValueError("nodes: more than one need a rendezvous, HOST:PORT of the first")
+        return self
+
+    def publishes(self) -> bool:
+        """Of several machines the first one does."""
+        return self.node_rank == 0
 
     def base_size_of(self, dataset: str) -> tuple[int, int] | None:
         """The base size of one of several data sets."""

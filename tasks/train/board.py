@@ -1,10 +1,11 @@
-"""What TensorBoard shows of a training run."""
+"""Examples of what a network in training predicts, and what TensorBoard shows of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,18 @@ class Example:
     labels: npt.NDArray[np.uint8]
     prediction: npt.NDArray[np.uint8]
     palette: Sequence[Colour]
+
+    def panels(self) -> npt.NDArray[np.uint8]:
+        """Photo, labels and prediction side by side."""
+        maps = [lay_over(self.image, labels, self.palette) for labels in (self.labels, self.prediction)]
+        return np.concatenate([self.image, *maps], axis=1)
+
+
+class Examples(Protocol):
+    """Who shows examples."""
+
+    def add_examples(self, iteration: int, examples: Sequence[Sequence[Example]]) -> None:
+        """Show the examples of each data set after this iteration."""
 
 
 class Board:
@@ -49,16 +62,12 @@ class Board:
         """Add a point to one of the curves."""
         self._writer.add_scalar(f"train/{name}", value, iteration)
 
-    def add_examples(self, iteration: int, dataset: int, examples: Sequence[Example]) -> None:
+    def add_examples(self, iteration: int, examples: Sequence[Sequence[Example]]) -> None:
         """Add photos with their labels and predictions side by side; those of each data set by its number."""
-        for number, example in enumerate(examples):
-            panels = [
-                example.image,
-                lay_over(example.image, example.labels, example.palette),
-                lay_over(example.image, example.prediction, example.palette),
-            ]
-            name = f"photo, labels, prediction/{dataset}.{number}"
-            self._writer.add_image(name, np.concatenate(panels, axis=1), iteration, dataformats="HWC")
+        for dataset, photos in enumerate(examples):
+            for number, example in enumerate(photos):
+                name = f"photo, labels, prediction/{dataset}.{number}"
+                self._writer.add_image(name, example.panels(), iteration, dataformats="HWC")
 
     def close(self) -> None:
         """Have everything on disk."""

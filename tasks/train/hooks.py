@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
 
+from artifacts.durable import fsync
 from prolab_model.openmmlab import Hook, IterBasedRunner, get_dist_info
 from tasks.progress import ProgressBar
 from tasks.train.curve import CurveHook
 from tasks.train.step import SteppingModel
 from tasks.train.validation import Best
+
+log = logging.getLogger(__name__)
 
 
 class TrainingStateHook(Hook):
@@ -48,15 +53,16 @@ class TrainingStateHook(Hook):
         }
         unfinished = self.path.with_suffix(".tmp")
         torch.save(state, unfinished)
+        fsync(unfinished)
         unfinished.replace(self.path)
 
     def resume(self, runner: IterBasedRunner) -> None:
         """Put the runner where the last state was written, if there is one."""
-        if not self.path.exists():
+        state = self._read()
+        if state is None:
             return
         model: SteppingModel = runner.model
         runner.resume(str(self.path), map_location="cpu")
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
         model.scaler.load_state_dict(state["scaler"])
         if model.average is not None:
             model.average.load_state_dict(state["average"])
@@ -67,6 +73,16 @@ class TrainingStateHook(Hook):
         rank, _ = get_dist_info()
         if rank < len(meta["random_states"]):
             _restore_random_state(meta["random_states"][rank])
+
+    def _read(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            log.warning("training from the start: the state of an earlier run cannot be read: %s: %s", self.path, error)
+            return None
+        return state
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,29 @@ import torch
 from torch import distributed
 
 from tasks.errors import InputError
-from tasks.logs import LOGGERS
+from tasks.logs import logs_sent_to
 from tasks.progress import Figure, ProgressBar
 from tasks.stage import StageContext
 from tasks.train.processes import CONTEXT, ERROR, EVENT, SUMMARY
-from tasks.train.training import train
+from tasks.train.training import STATE, train
 
 
 def main(folder: Path) -> None:
-    """Train; the first process reports, and writes the summary."""
+    """Train; the first process reports, and the first of each machine writes the summary."""
     context: StageContext = pickle.loads((folder / CONTEXT).read_bytes())
     on_gpu = context.params.device != "cpu" and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        if distributed.get_rank() == 0:
-            _log_as_events()
-            context = replace(context, progress=_EventProgress())
-        summary = train(context)
-        if distributed.get_rank() == 0:
+        with ExitStack() as reporting:
+            if distributed.get_rank() == 0:
+                reporting.enter_context(logs_sent_to(_EventHandler()))
+                context = replace(context, progress=_EventProgress())
+            if context.params.nodes > 1:
+                _begin_alike(context.workspace)
+            summary = train(context)
+        if os.environ["LOCAL_RANK"] == "0":
             (folder / SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
     except InputError as error:
         (folder / ERROR).write_text(str(error), encoding="utf-8")
@@ -44,11 +47,38 @@ def main(folder: Path) -> None:
     distributed.destroy_process_group()
 
 
+def _begin_alike(workspace: Path) -> None:
+    """Let all machines go on from the training state of the first.
+
+    Raises:
+        InputError: they would not train the same checkpoint, or not with as many processes each.
+    """
+    mine = (workspace.name, int(os.environ["LOCAL_WORLD_SIZE"]))
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, mine)
+    if len(set(gathered)) > 1:
+        raise InputError(
+            "the machines of train.nodes do not train the same: each needs the same code, settings and inputs, and as "
+            "many processes. Keys of the checkpoint, and processes: "
+            + ", ".join(f"{key[:12]} {processes}" for key, processes in sorted(set(gathered)))
+        )
+    firsts = list(range(0, len(gathered), mine[1]))
+    # By gloo, which needs no room on a GPU.
+    group = distributed.new_group(firsts, backend="gloo")
+    rank, state = distributed.get_rank(), workspace / STATE
+    if rank in firsts:
+        sent = [state.read_bytes() if rank == 0 and state.exists() else None]
+        distributed.broadcast_object_list(sent, src=0, group=group)
+        if rank and sent[0] is not None:
+            state.write_bytes(sent[0])
+    distributed.barrier()
+
+
 class _EventProgress:
     """Reports to the process that started this one."""
 
     @contextmanager
-    def bar(self, label: str, total: int, unit: str = "it") -> Iterator[ProgressBar]:
+    def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[ProgressBar]:
         yield self
 
     def advance(self, count: int = 1, **figures: Figure) -> None:
@@ -58,14 +88,6 @@ class _EventProgress:
 class _EventHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _send({"logger": record.name, "level": record.levelno, "text": record.getMessage()})
-
-
-def _log_as_events() -> None:
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.addHandler(_EventHandler())
-        logger.propagate = False
 
 
 def _send(message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Trains on several processes of this machine, which torchrun starts and ends."""
+"""Trains on several processes of this machine, and of others, which torchrun starts and ends."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from tasks.errors import InputError
 from tasks.progress import ProgressBar, SilentProgress
 from tasks.stage import StageContext
 from tasks.train import TrainParams
+from tasks.train.report import REPORT
 
 CONTEXT, ERROR, SUMMARY = "context.pickle", "error.txt", "summary.json"
 EVENT = "\x1e"
 """Begins a line of standard output that is a message to the process that started training, as JSON."""
 
+_PATIENCE_WITH_NODES = 1800  # seconds that the first machine waits for the others, and they for it
 _PATIENCE = 10.0  # seconds from asking the processes to end to ending them
 _SHOWN_LINES = 80
 
 
 def count_processes(params: TrainParams) -> int:
-    """How many processes train: as many as there are GPUs where nothing else is said, and one on a CPU.
+    """How many processes train on this machine: as many as there are GPUs where nothing else is said, and one on a CPU.
 
     Raises:
         InputError: the crops of a step cannot be shared equally.
@@ -40,11 +42,12 @@ def count_processes(params: TrainParams) -> int:
     processes = params.processes
     if processes is None:
         processes = max(1, torch.cuda.device_count()) if params.device != "cpu" else 1
-    parts = processes * params.accumulate
+    parts = params.nodes * processes * params.accumulate
     if params.batch_size % parts:
         raise InputError(
-            f"train.batch_size: {params.batch_size} crops cannot be shared by {processes} processes in "
-            f"{params.accumulate} parts (train.processes, train.accumulate): expected a multiple of {parts}"
+            f"train.batch_size: {params.batch_size} crops cannot be shared by {params.nodes * processes} processes in "
+            f"{params.accumulate} parts (train.nodes, train.processes, train.accumulate): expected a multiple of "
+            f"{parts}"
         )
     if params.batch_size // params.accumulate < 2:
         raise InputError(
@@ -64,9 +67,9 @@ def train_in_processes(context: StageContext, processes: int) -> Mapping[str, Js
     with tempfile.TemporaryDirectory(prefix="prolab-train-") as name:
         folder = Path(name)
         (folder / CONTEXT).write_bytes(pickle.dumps(replace(context, progress=SilentProgress())))
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, "-m", "torch.distributed.run", *_nodes(context.params)]
         started = subprocess.Popen(
-            [*command, "-m", "tasks.train.process", name],
+            [*command, f"--nproc-per-node={processes}", "-m", "tasks.train.process", name],
             env=_environment(processes),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,8 +80,8 @@ def train_in_processes(context: StageContext, processes: int) -> Mapping[str, Js
         last_lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         try:
             assert started.stdout is not None
-            total = context.params.max_iters
-            with context.progress.bar("train", total=total, unit="iterations") as bar:
+            report = context.workspace / REPORT
+            with context.progress.bar("train", context.params.max_iters, "iterations", report) as bar:
                 for line in started.stdout:
                     _, event, message = line.partition(EVENT)
                     if event:
@@ -94,6 +97,20 @@ def train_in_processes(context: StageContext, processes: int) -> Mapping[str, Js
             raise RuntimeError(f"training on {processes} processes ended with code {code}:\n{''.join(last_lines)}")
         summary: Mapping[str, JsonValue] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         return summary
+
+
+def _nodes(params: TrainParams) -> list[str]:
+    """Options of torchrun: which machines there are, and where they meet."""
+    if params.nodes == 1:
+        return ["--standalone"]
+    return [
+        f"--nnodes={params.nodes}",
+        f"--node-rank={params.node_rank}",
+        # Of its ways to meet, the one in which machines have the numbers that they are given.
+        "--rdzv-backend=static",
+        f"--rdzv-endpoint={params.rendezvous}",
+        f"--rdzv-conf=timeout={_PATIENCE_WITH_NODES}",
+    ]
 
 
 def _environment(processes: int) -> dict[str, str]:

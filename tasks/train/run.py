@@ -18,4 +18,5 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
         InputError: see `train`; or the batch cannot be shared by the processes.
     """
     processes = count_processes(context.params)
-    return train(context) if processes == 1 else train_in_processes(context, processes)
+    alone = processes * context.params.nodes == 1
+    return train(context) if alone else train_in_processes(context, processes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,13 +71,16 @@ def make_loader(params: TrainParams, samples: Sequence[Sample], first_iteration:
         batch_size=share,
         num_workers=params.workers,
         collate_fn=collate_crops,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_loading,
         pin_memory=torch.cuda.is_available(),
         # The loader draws a number when it starts: from its own source, so that a resumed run's dropout is not shifted.
         generator=torch.Generator(),
     )
 
 
-def _one_thread(worker: int) -> None:
-    """OpenCV's own threads would take the cores from the network."""
+def _begin_loading(worker: int) -> None:
+    # OpenCV's own threads would take the cores from the network.
     cv2.setNumThreads(0)
+    # A signal to the whole process group is meant for the process that trains. If this one died of it, and did not just
+    # exit, torch would raise an error there, in the middle of its cleaning up.
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))

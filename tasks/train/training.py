@@ -18,11 +18,11 @@ from tasks.device import choose_device
 from tasks.errors import InputError
 from tasks.stage import StageContext
 from tasks.train import TrainParams
-from tasks.train.board import Board, BoardHook
+from tasks.train.board import Board, BoardHook, Examples
 from tasks.train.curve import CurveHook
 from tasks.train.hooks import ProgressHook, TrainingStateHook
 from tasks.train.network import build_network, network_config, property_names
-from tasks.train.report import draw_learning_curve, write_curve, write_report
+from tasks.train.report import EXAMPLES, REPORT, ReportHook, write_curve, write_report
 from tasks.train.runner import make_loader, make_runner
 from tasks.train.step import SteppingModel
 from tasks.train.training_set import TrainingSet, read_training_set
@@ -62,14 +62,18 @@ def train(context: StageContext) -> Mapping[str, JsonValue]:
     if runner.iter:
         log.info("going on from iteration %d of %d", runner.iter, params.max_iters)
     board = Board(context.workspace / _BOARD, runner.iter) if params.tensorboard and not rank else None
+    report = ReportHook(context.workspace, params, curve)
     hooks: list[Hook] = [curve]
     if best is not None:
         sets = read_validation_sets(context.inputs, training_set, params)
-        hooks.append(ValidationHook(sets, params, curve, best, board))
+        shown: list[Examples] = [] if rank else [report, *([board] if board else [])]
+        hooks.append(ValidationHook(sets, params, curve, best, shown))
     hooks.append(state)
+    if not rank:
+        hooks.append(report)
     if board is not None:
         hooks.append(BoardHook(board, curve))
-    with context.progress.bar("train", total=params.max_iters, unit="iterations") as bar:
+    with context.progress.bar("train", params.max_iters, "iterations", context.workspace / REPORT) as bar:
         for hook in (*hooks, ProgressHook(bar, curve)):
             runner.register_hook(hook, priority="LOW")
         bar.advance(runner.iter)
@@ -81,11 +85,11 @@ def train(context: StageContext) -> Mapping[str, JsonValue]:
             raise InputError(f"{cause}; it could be read when the data set was indexed") from error
     if board is not None:
         board.close()
-    if params.keep == "best":
-        assert best is not None, "by validation"
-        log.info("keeping the weights of iteration %d: mIoU %.2f", best.iteration, 100 * best.miou)
-        best.load_into(model.trained)
     if not rank:
+        if params.keep == "best":
+            assert best is not None, "by validation"
+            log.info("keeping the weights of iteration %d: mIoU %.2f", best.iteration, 100 * best.miou)
+            best.load_into(model.trained)
         card = _card(params, network, training_set, property_names(segmentor, label_space, training_set.classes))
         _write_checkpoint(context, model.trained, card, curve)
     return {"iterations": params.max_iters, **curve.last()}
@@ -112,5 +116,6 @@ def _write_checkpoint(context: StageContext, segmentor: PropertySegmentor, card:
     if context.params.tensorboard:
         shutil.copytree(context.workspace / _BOARD, context.output / _BOARD)
     write_curve(context.output / "metrics.parquet", curve.points)
-    draw_learning_curve(context.output / "learning_curve.png", curve.points)
-    write_report(context.output / "report.md", context.params, card, curve.last())
+    if (examples := context.workspace / EXAMPLES).exists():
+        shutil.copyfile(examples, context.output / EXAMPLES)
+    write_report(context.output, context.params, curve.points, card)

@@ -24,14 +24,14 @@ from prolab_model.segmentor import PropertySegmentor
 from tasks.dataset import read_split
 from tasks.kinds import DATASET
 from tasks.train import TrainParams
-from tasks.train.board import Board, Example
+from tasks.train.board import Example, Examples
 from tasks.train.curve import CurveHook
 from tasks.train.network import AUTOCAST
 from tasks.train.training_set import TrainingSet
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 4  # examples on the board
+_SHOWN = 4  # photos of each data set
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Best:
 
 
 class ValidationHook(Hook):
-    """Adds the mIoU to the learning curve every `validate_every` iterations and at the end.
+    """Adds the mIoU to the learning curve every `validate_every` iterations and at the end, and shows examples.
 
     Of several data sets it is the mean of theirs.
     """
@@ -122,7 +122,7 @@ class ValidationHook(Hook):
         params: TrainParams,
         curve: CurveHook,
         best: Best,
-        board: Board | None,
+        shown: Sequence[Examples],
     ) -> None:
         assert params.validate_every is not None
         self.sets = sets
@@ -130,7 +130,7 @@ class ValidationHook(Hook):
         self.interval = params.validate_every
         self.curve = curve
         self.best = best
-        self.board = board
+        self.shown = shown
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
         """Measure when it is time."""
@@ -138,35 +138,30 @@ class ValidationHook(Hook):
         if iteration % self.interval and iteration != runner.max_iters:
             return
         segmentor = runner.model.trained
-        miou = float(np.mean([self._measure(segmentor, each) for each in self.sets]))
+        examples: list[list[Example]] = [[] for _ in self.sets]
+        miou = float(np.mean([self._measure(segmentor, *each) for each in zip(self.sets, examples, strict=True)]))
         log.info("iteration %d: mIoU %.2f", iteration, 100 * miou)
         self.curve.points.append((iteration, "miou", miou))
         self.best.offer(iteration, miou, segmentor)
-        if self.board is not None:
-            for number, each in enumerate(self.sets):
-                self.board.add_examples(iteration, number, self._examples(segmentor, each))
+        for shown in self.shown:
+            shown.add_examples(iteration, examples)
 
-    def _measure(self, segmentor: PropertySegmentor, photos: ValidationSet) -> float:
+    def _measure(self, segmentor: PropertySegmentor, photos: ValidationSet, examples: list[Example]) -> float:
+        """The mIoU over all processes; the first of this process's photos become examples."""
         classes = photos.classes.stop - photos.classes.start
         rank, processes = get_dist_info()
         predictor = self._predictor(segmentor, photos)
         total = np.zeros((classes, classes), np.int64)
         for sample in photos.samples[rank::processes]:
-            labels = read_labels(sample.label, sample.rules)
-            total += confusion_matrix(labels, predictor.labels(_read_photo(sample.image)), classes)
+            image, labels = _read_photo(sample.image), read_labels(sample.label, sample.rules)
+            prediction = predictor.labels(image)
+            total += confusion_matrix(labels, prediction, classes)
+            if len(examples) < _SHOWN:
+                examples.append(Example(image, labels, prediction, photos.palette))
         counts = torch.from_numpy(total).to(segmentor.class_weights.device)
         if processes > 1:
             distributed.all_reduce(counts)
         return scores(counts.cpu().numpy()).mean_iou if counts.any() else 0.0
-
-    def _examples(self, segmentor: PropertySegmentor, photos: ValidationSet) -> list[Example]:
-        predictor = self._predictor(segmentor, photos)
-        examples = []
-        for sample in photos.samples[:_SHOWN]:
-            image = _read_photo(sample.image)
-            labels = read_labels(sample.label, sample.rules)
-            examples.append(Example(image, labels, predictor.labels(image), photos.palette))
-        return examples
 
     def _predictor(self, segmentor: PropertySegmentor, photos: ValidationSet) -> Predictor:
         return Predictor(

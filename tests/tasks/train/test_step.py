@@ -18,6 +18,7 @@ from tasks import index
 from tasks.errors import InputError
 from tasks.execution import run_stage
 from tasks.progress import SilentProgress
+from tasks.train import report
 from tests.squares import draw_squares
 from tests.training import Killed, KillingProgress, curve_of, run
 
@@ -178,6 +179,30 @@ def test_tensorboard_shows_figures_and_examples(
     (image,) = [event for event in events.Images("photo, labels, prediction/0.0") if event.step == 12]
     picture = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (96, 3 * 128, 3)
+
+
+def test_curve_and_examples_are_shown_while_it_lasts_and_at_the_end(
+    tmp_path: Path, small_model: Path, dataset: Artifact, label_space: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_SECONDS_BETWEEN_REPORTS", 0.0)
+    store = Store(tmp_path / "store")
+    settings = {"validate_every": 6, "log_every": 3}
+    with pytest.raises(Killed):
+        run(store, small_model, dataset, label_space, KillingProgress(8), **settings)
+    (so_far,) = store.root.glob("workspaces/*/report.md")
+    texts = {"Training": so_far.read_text()}
+    done = run(store, small_model, dataset, label_space, **settings)
+    texts["Trained"] = done.file("report.md").read_text()
+
+    for title, text in texts.items():
+        assert text.startswith(f"# {title} {small_model.stem}\n")
+        assert "](learning_curve.png)" in text
+        assert "](examples.jpg)" in text
+        assert "| mIoU on photos of val | 0." in text
+    curve, examples = (cv2.imread(str(done.file(name))) for name in ("learning_curve.png", "examples.jpg"))
+    assert curve.std() > 5
+    height, width = examples.shape[:2]
+    assert (width, height % (300 * 96 // 128)) == (900, 0), "photo, labels and prediction of 96 x 128 pixels a line"
 
 
 def test_a_data_set_without_a_split_to_measure_on_is_named(
