@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import JsonValue
 
 from artifacts import Artifact, Recipe, Store, code_fingerprint
-from tasks.progress import Progress
+from tasks.progress import Progress, SilentProgress
 from tasks.stage import Stage, StageContext, StageParams
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,32 @@ def run_stage(
         seconds=seconds,
         peak_memory_bytes=None if hit else artifact.manifest.peak_memory_bytes,
     )
+
+
+def assist_stage(stage: Stage, params: StageParams, inputs: Mapping[str, Artifact], store: Store) -> None:
+    """Do this machine's share of what another one makes and publishes; nothing of it goes into the store.
+
+    The store's locks are left alone: the machine that publishes may share the store, and holds the key's.
+
+    Raises:
+        InputError: what a user gave is wrong.
+    """
+    recipe = plan_stage(stage, params, inputs, store)
+    log.info("%s: doing a share of %s", stage.name, recipe.key)
+    with TemporaryDirectory(prefix="prolab-") as folder:
+        output, workspace = Path(folder) / "output", Path(folder) / recipe.key
+        output.mkdir()
+        workspace.mkdir()
+        stage.load()(
+            StageContext(
+                params=params,
+                inputs=inputs,
+                output=output,
+                workspace=workspace,
+                cache=store.cache(stage.name),
+                progress=SilentProgress(),
+            )
+        )
 
 
 def _left_out(values: Mapping[str, JsonValue], identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

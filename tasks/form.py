@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic.json_schema import JsonSchemaValue
 
+from tasks.markdown import without_tags
+
 
 def for_form(schema: JsonSchemaValue, docstring: str) -> None:
     """Change a model's schema so that a form says what the docstring does, and shows every choice.
@@ -16,6 +18,8 @@ def for_form(schema: JsonSchemaValue, docstring: str) -> None:
     """
     _describe(schema, docstring)
     for field in schema.get("properties", {}).values():
+        if "description" in field:
+            field["description"] = without_tags(field["description"])
         if "const" in field:
             # The only value there is: the form shows nothing for a `const` alone, and leaves it out.
             field["enum"] = [field["const"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -27,8 +28,13 @@ class ProgressBar(Protocol):
 class Progress(Protocol):
     """Where long work reports."""
 
-    def bar(self, label: str, total: int, unit: str = "it") -> AbstractContextManager[ProgressBar]:
-        """Open a bar of `total` units that closes with the context."""
+    def bar(
+        self, label: str, total: int, unit: str = "it", report: Path | None = None
+    ) -> AbstractContextManager[ProgressBar]:
+        """Open a bar of `total` units that closes with the context.
+
+        `report` is a markdown file that the work writes anew as it goes, with pictures beside it; whoever can shows it.
+        """
 
 
 class TerminalProgress:
@@ -49,7 +55,7 @@ class TerminalProgress:
         self._open_bars = 0
 
     @contextmanager
-    def bar(self, label: str, total: int, unit: str = "it") -> Iterator[ProgressBar]:
+    def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[ProgressBar]:
         """Open a bar of `total` units; it vanishes when it closes."""
         if self._open_bars == 0:
             self._display.start()
@@ -84,7 +90,7 @@ class PlainProgress:
         self._seconds_between_lines = seconds_between_lines
 
     @contextmanager
-    def bar(self, label: str, total: int, unit: str = "it") -> Iterator[ProgressBar]:
+    def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[ProgressBar]:
         """Report `total` units as lines of text."""
         bar = _PlainBar(label, total, unit, self._stream, self._seconds_between_lines)
         try:
@@ -147,7 +153,9 @@ class Count:
 class SilentProgress:
     """Reports nothing."""
 
-    def bar(self, label: str, total: int, unit: str = "it") -> AbstractContextManager[ProgressBar]:
+    def bar(
+        self, label: str, total: int, unit: str = "it", report: Path | None = None
+    ) -> AbstractContextManager[ProgressBar]:
         """Open a bar that shows nothing."""
         return nullcontext(_SilentBar())
 

@@ -49,6 +49,10 @@ class StageParams(BaseModel):
         """State of files outside the store that decide the output (a model file, a folder of photos)."""
         return {}
 
+    def publishes(self) -> bool:
+        """Whether this machine publishes what the stage makes, or only does its share for another one that does."""
+        return True
+
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The schema that the dashboard makes a form of."""
@@ -80,7 +84,8 @@ class StageContext:
         params: the stage's validated parameters.
         inputs: input artifacts by the name the stage declared.
         output: an empty folder; what is written here becomes the artifact.
-        workspace: a folder that belongs to this artifact's key and survives a kill; go on from what lies here.
+        workspace: a folder that is called as this artifact's key, belongs to it and survives a kill; go on from what
+            lies here.
         cache: a folder shared by all runs of the stage for content-keyed, immutable entries.
         progress: where long work reports.
     """

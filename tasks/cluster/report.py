@@ -20,7 +20,7 @@ from tasks.cluster.naming import Naming
 from tasks.cluster.phrases import Phrases
 from tasks.cluster.pictures import CURVE, MAP, MATRIX, OWNERS, TREE, level
 from tasks.cluster.properties import Clusters
-from tasks.markdown import table
+from tasks.markdown import items, table
 from tasks.page import data_uri, page_environment
 
 _MAP_SIZE = 1000
@@ -154,10 +154,7 @@ def _markdown(space: NamedSpace) -> str:
         f"![Descriptions, coloured by property]({MAP})",
         f"![Which classes are alike]({TREE})",
         "## Properties",
-        table(
-            ("id", "property", "size", "members"),
-            [(k, name, len(members[k]), "; ".join(members[k])) for k, name in enumerate(space.names)],
-        ),
+        items((f"{k} {name}", "; ".join(members[k])) for k, name in enumerate(space.names)),
         "## Most similar classes",
         table(
             ("class", "class", "cosine", "shared properties"),

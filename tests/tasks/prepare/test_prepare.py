@@ -144,7 +144,7 @@ class SlowProgress:
     """Tells when half of the work is done, and then waits to be killed."""
 
     @contextmanager
-    def bar(self, label: str, total: int, unit: str = "it") -> Iterator[SlowProgress]:
+    def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[SlowProgress]:
         self.left = total // 2
         yield self
 
