@@ -3,7 +3,7 @@
 Modules that take long to import (pyarrow, the stages, Prefect) are imported by the commands that need them, so
 that `--help` and listings answer at once.
 
-Exit codes: 0 done, 1 a bug, 2 wrong input, 3 `verify` found damage, 130 interrupted.
+Exit codes: 0 done, 1 a bug, 2 wrong input, 3 `verify` found damage, 4 no answer from a language model, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from flows.artifact_commands import StoreOption
 from flows.interruption import interrupt_on_sigterm
 from flows.output import format_bytes, format_seconds, make_progress, print_table, show_log
 from flows.stores import make_store
-from tasks.errors import InputError
+from tasks.errors import InputError, TransientError
 
 if TYPE_CHECKING:
     from flows.sequence import Outcome, Selection
 
 _WRONG_INPUT = 2
+_TRANSIENT = 4
 _INTERRUPTED = 130
 
 
@@ -51,6 +52,9 @@ class _Prolab(TyperGroup):
         except (InputError, StoreError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(_WRONG_INPUT) from error
+        except TransientError as error:
+            print(f"error: {error}\nthis may pass: the next run goes on from what is done", file=sys.stderr)
+            raise typer.Exit(_TRANSIENT) from error
         except KeyboardInterrupt as error:
             print("interrupted: the next run goes on from what is done", file=sys.stderr)
             raise typer.Exit(_INTERRUPTED) from error

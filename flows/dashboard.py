@@ -10,21 +10,20 @@ import sys
 import time
 import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import psutil
 
 from flows.prefect_api import trouble_with
 from tasks.errors import InputError
 
 _HOST = "127.0.0.1"
 _SECONDS_TO_START = 120.0
-_SECONDS_TO_STOP = 10.0
-_QUIET = {
+_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "DO_NOT_TRACK": "1",
+    # By itself a worker asks for work every 10 seconds, and half of that is what a run waits for on average.
+    "PREFECT_WORKER_QUERY_SECONDS": "3",
 }
 
 
@@ -42,7 +41,7 @@ def run_dashboard(experiments: Sequence[Path], port: int, open_page: bool, store
     """
     _check_free(port)
     page = f"http://{_HOST}:{port}"
-    os.environ.update(_QUIET, PREFECT_API_URL=f"{page}/api", PROLAB_STORE=str(store.absolute()))
+    os.environ.update(_SETTINGS, PREFECT_API_URL=f"{page}/api", PROLAB_STORE=str(store.absolute()))
     with ExitStack() as running:
         server = running.enter_context(_process("server", "start", "--host", _HOST, "--port", str(port)))
         _wait(server, os.environ["PREFECT_API_URL"])
@@ -50,7 +49,8 @@ def run_dashboard(experiments: Sequence[Path], port: int, open_page: bool, store
             running.enter_context(_process("worker", "start", "--type", "process", "--pool", pool))
         print(f"dashboard: {page} (Ctrl-C stops it)", flush=True)
         if open_page:
-            webbrowser.open(page)
+            # Where there is something to run, that is where one wants to begin.
+            webbrowser.open(f"{page}/deployments" if experiments else page)
         server.wait()
     raise _ended(server)
 
@@ -68,26 +68,15 @@ def _check_free(port: int) -> None:
 @contextmanager
 def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Prefect command in a session of its own, so that Ctrl-C reaches only this process, which stops it in order."""
-    command = [sys.executable, "-m", "prefect", *arguments]
-    process = subprocess.Popen(command, stdout=sys.stderr, start_new_session=True)
+    command = [sys.executable, "-m", "flows.dependant", sys.executable, "-m", "prefect", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True)
+    assert process.stdin is not None
     try:
         yield process
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave processes behind
-        if process.poll() is None:
-            _stop(psutil.Process(process.pid))
+        process.stdin.close()
         process.wait()
-
-
-def _stop(process: psutil.Process) -> None:
-    """End a process, and then what it started and left behind: gently, and after a while by force."""
-    below = process.children(recursive=True)
-    for generation in ([process], below):
-        for end in (psutil.Process.terminate, psutil.Process.kill):
-            for member in generation:
-                with suppress(psutil.NoSuchProcess):
-                    end(member)
-            psutil.wait_procs(generation, timeout=_SECONDS_TO_STOP)
 
 
 def _wait(server: subprocess.Popen[bytes], url: str) -> None:

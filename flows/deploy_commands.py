@@ -22,6 +22,7 @@ overridden as by `prolab run --set`; inputs and pins are versions or tags:
 \b
   prefect deployment run describe/demo -p 'overrides=["describe.provider.model=qwen"]'
   prefect deployment run cluster/demo -p embeddings=embeddings:3fa9 -p force=true
+  prefect deployment run describe/five_data_sets.ade20k -p 'overrides=["ade20k.describe.attempts=5"]'
   prefect deployment run prolab-pipeline/demo -p 'pins={"cluster": "production"}'
   prefect deployment run promote/demo -p artifact=label_space:3fa9 -p tag=production
 
@@ -45,6 +46,13 @@ TrainingsOption = Annotated[
         "--trainings", min=1, help="How many networks train at once on this server; one for each GPU if never said."
     ),
 ]
+ChainOption = Annotated[
+    bool,
+    typer.Option(
+        "--chain",
+        help="Let each new version that describe/NAME makes start the pipeline; the page Automations does, too.",
+    ),
+]
 ExperimentsArgument = Annotated[
     list[Path], typer.Argument(help="The experiments' YAML files.", metavar="EXPERIMENT...")
 ]
@@ -61,12 +69,13 @@ def deploy(
     timeout: TimeoutOption = None,
     tags: TagsOption = None,
     trainings: TrainingsOption = None,
+    chain: ChainOption = False,
     store: StoreOption = Path("store"),
 ) -> None:
     """Register deployments of the pipeline and of each stage, for the workers of a pool."""
     from prefect.client.orchestration import get_client
 
-    deployments = _make(experiments, cron, timeout, tags, store)
+    deployments = _make(experiments, cron, timeout, tags, chain, store)
     from flows.deployments import register
     from flows.work_pools import choose_pools, limit_training
 
@@ -85,13 +94,14 @@ def serve(
     timeout: TimeoutOption = None,
     tags: TagsOption = None,
     trainings: TrainingsOption = None,
+    chain: ChainOption = False,
     store: StoreOption = Path("store"),
 ) -> None:
     """Register the deployments that `deploy` does, and run them in this process until Ctrl-C."""
     from prefect import serve as serve_deployments
     from prefect.client.orchestration import get_client
 
-    deployments = _make(experiments, cron, timeout, tags, store)
+    deployments = _make(experiments, cron, timeout, tags, chain, store)
     from flows.work_pools import limit_training
 
     with get_client(sync_client=True) as client:
@@ -116,7 +126,7 @@ def ui(
 
 
 def _make(
-    experiments: list[Path], cron: str | None, timeout: float | None, tags: list[str] | None, store: Path
+    experiments: list[Path], cron: str | None, timeout: float | None, tags: list[str] | None, chain: bool, store: Path
 ) -> list[RunnerDeployment]:
     from flows.prefect_api import prefect_api_answers
 
@@ -124,4 +134,4 @@ def _make(
         raise InputError("no Prefect server answers: start one (prolab ui), and say where it is by PREFECT_API_URL")
     from flows.deployments import Options, make_deployments
 
-    return make_deployments(experiments, Options(store, cron, timeout, tags or ()))
+    return make_deployments(experiments, Options(store, cron, timeout, tags or (), chain))

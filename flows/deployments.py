@@ -1,13 +1,14 @@
 """Deployments of an experiment at a Prefect server: the whole pipeline, each stage alone, and one that names versions.
 
 The flow is called as the stage and the deployment as the experiment (`describe/camvid`), so that experiments do not
-collide. Defaults are the experiment's values, as they are when it is deployed.
+collide; in a joint experiment with the data set behind it (`describe/streets.camvid`), where a stage runs for each.
+Defaults are the experiment's values, as they are when it is deployed.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -16,11 +17,12 @@ from typing import Any
 from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
-from pydantic import BaseModel
 
-from flows.experiment import Experiment, JointExperiment, load_experiment
+from flows.chain import chained
+from flows.experiment import load_experiment
 from flows.pipeline import prolab_pipeline
-from flows.stages import STAGE_FLOWS, promote
+from flows.sequence import Step
+from flows.stages import STAGE_FLOWS, describe, promote
 from flows.work_pools import Pools
 from tasks.errors import InputError
 
@@ -40,16 +42,18 @@ class Options:
         cron: when the pipeline runs by itself.
         timeout: seconds that a stage may take at most.
         tags: beside the experiment's name.
+        chain: whether a new version of the descriptions, made by a deployment of `describe`, starts the pipeline.
     """
 
     store: Path
     cron: str | None = None
     timeout: float | None = None
     tags: Sequence[str] = ()
+    chain: bool = False
 
 
 def make_deployments(files: Sequence[Path], options: Options) -> list[RunnerDeployment]:
-    """The deployments of the experiments in the files; of a joint experiment only that of the pipeline.
+    """The deployments of the experiments in the files.
 
     Raises:
         InputError: an experiment is wrong, or its name is none for a deployment or another's, too.
@@ -73,40 +77,62 @@ def _make(file: Path, options: Options) -> list[RunnerDeployment]:
     file = file.absolute()
     experiment = load_experiment(file)
     _check_name(experiment.name, file)
-    sections = dict(_sections(experiment))
+    steps = [(*_member_and_section(step), step) for step in experiment.steps()]
     common = {"experiment": str(file), "store": str(options.store.absolute()), "timeout": options.timeout}
 
-    def deployment(flow: Flow[..., Any], parameters: dict[str, Any], what: str, override: str, **more: Any) -> Any:
-        name = f"{flow.name}/{experiment.name}"
+    def deployment(
+        flow: Flow[..., Any], name: str, parameters: dict[str, Any], what: str, override: str, **more: Any
+    ) -> RunnerDeployment:
+        help_text = _HELP.format(what=what, file=file, name=f"{flow.name}/{name}", override=override)
         return RunnerDeployment.from_flow(
             flow,
-            name=experiment.name,
+            name=name,
             parameters=parameters,
-            description=_HELP.format(what=what, file=file, name=name, override=override) if override else what,
+            description=help_text if override else what,
             tags=["prolab", experiment.name, *options.tags],
             version=code_version(),
             entrypoint_type=EntrypointType.MODULE_PATH,
             **more,
         )
 
-    whole = deployment(
-        prolab_pipeline, common | sections, "All stages", "train.max_iters=200", cron=options.cron or None
+    def name(member: str) -> str:
+        return f"{experiment.name}.{member}" if member else experiment.name
+
+    pipeline = deployment(
+        prolab_pipeline,
+        experiment.name,
+        common | {section: _values(step) for member, section, step in steps if not member},
+        "All stages",
+        "train.max_iters=200",
+        cron=options.cron or None,
+        triggers=[
+            chained(step, name(member), options.chain)
+            for member, section, step in steps
+            if STAGE_FLOWS[section] is describe
+        ],
     )
-    if isinstance(experiment, JointExperiment):
-        return [whole]
     stages = [
-        deployment(flow, common | {section: sections[section]}, f"Stage `{flow.name}` alone", f"{section}.KEY=VALUE")
-        for section, flow in STAGE_FLOWS.items()
+        deployment(
+            STAGE_FLOWS[section],
+            name(member),
+            common | {section: _values(step)} | ({"member": member} if member else {}),
+            f"Stage `{step.name}` alone",
+            f"{member}.{section}.KEY=VALUE" if member else f"{section}.KEY=VALUE",
+        )
+        for member, section, step in steps
     ]
-    return [whole, *stages, deployment(promote, {"store": common["store"]}, str(promote.description), override="")]
+    promoting = deployment(promote, experiment.name, {"store": common["store"]}, str(promote.description), "")
+    return [pipeline, *stages, promoting]
 
 
-def _sections(experiment: Experiment | JointExperiment) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The sections that are a stage's parameters, as JSON."""
-    for name in STAGE_FLOWS:
-        params = getattr(experiment, name, None)
-        if isinstance(params, BaseModel):
-            yield name, params.model_dump(mode="json")
+def _member_and_section(step: Step) -> tuple[str, str]:
+    """The data set of a step in a joint experiment, if any, and the section that its parameters are."""
+    section = next(name for name, flow in STAGE_FLOWS.items() if flow.name == step.stage.name)
+    return step.name.rpartition(".")[0], section
+
+
+def _values(step: Step) -> dict[str, Any]:
+    return step.params.model_dump(mode="json")
 
 
 def _check_name(name: str, file: Path) -> None:

@@ -119,7 +119,7 @@ def _beside_baseline(evaluate: Step, baseline: str | None) -> Step:
 
 
 Sections = Mapping[str, Mapping[str, Any]]
-"""Values of whole sections of an experiment, by the section's name."""
+"""Values of whole sections of an experiment by name: `describe`, or `camvid.describe` in a joint experiment."""
 
 
 def load_experiment(
@@ -145,8 +145,8 @@ def load_experiment(
     return experiment
 
 
-def _load_single(path: Path, overrides: Sequence[str], sections: Sections) -> Experiment:
-    settings = _read(path, overrides, sections)
+def _load_single(path: Path, overrides: Sequence[str], sections: Sections, prefix: str = "") -> Experiment:
+    settings = _read(path, overrides, sections, prefix)
     for section in Experiment.stages:
         if settings.values.get(section) is None:
             settings.values[section] = {}
@@ -155,8 +155,9 @@ def _load_single(path: Path, overrides: Sequence[str], sections: Sections) -> Ex
     return validate_settings(settings, Experiment, source=str(path))
 
 
-def _read(path: Path, overrides: Sequence[str], sections: Sections) -> Settings:
+def _read(path: Path, overrides: Sequence[str], sections: Sections, prefix: str = "") -> Settings:
     settings = read_settings(path)
+    settings.prefix = prefix
     for name, values in sections.items():
         settings.replace(name, values, origin="parameters of the run")
     settings.override(overrides)
@@ -168,13 +169,14 @@ def _load_joint(path: Path, overrides: Sequence[str], sections: Sections, join: 
         raise InputError(f"{path}: join: expected two names or more, each with the file of an experiment; got {join!r}")
     if taken := sorted(set(join) & {*Experiment.model_fields, *JointExperiment.model_fields}):
         raise InputError(f"{path}: join: {', '.join(taken)}: a section of experiments; name the data set otherwise")
-    members, own = {}, list(overrides)
+    members, own, own_sections = {}, list(overrides), dict(sections)
     for name, file in join.items():
         prefix = f"{name}."
         its = [override for override in own if override.startswith(prefix)]
         own = [override for override in own if override not in its]
-        members[name] = _load_single(Path(file), [override.removeprefix(prefix) for override in its], {})
-    settings = _read(path, own, sections)
+        its_sections = {key.removeprefix(prefix): own_sections.pop(key) for key in sections if key.startswith(prefix)}
+        members[name] = _load_single(Path(file), its, its_sections, prefix)
+    settings = _read(path, own, own_sections)
     for section in ("cluster", "train"):
         settings.values.setdefault(section, {})
     settings.values["join"] = members
@@ -192,7 +194,7 @@ def _fill_in_classes(settings: Settings) -> None:
     try:
         classes = read_dataset_config(config).classes
     except ConfigError as error:
-        raise InputError(f"{settings.origin(('dataset', 'config'))}: dataset.config: {error}") from error
+        raise InputError(f"{settings.named(('dataset', 'config'))}: {error}") from error
     settings.fill_in("describe", {"classes": list(classes)}, origin=config)
 
 
@@ -203,7 +205,7 @@ def _fill_in_recipe(settings: Settings) -> None:
     try:
         recipe = read_recipe(Path(model))
     except InputError as error:
-        raise InputError(f"{settings.origin(('train', 'model'))}: {error}") from error
+        raise InputError(f"{settings.named(('train', 'model'))}: {error}") from error
     settings.fill_in("train", recipe, origin=model)
 
 

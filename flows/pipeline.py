@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from prefect import State, flow
 from prefect.states import Failed
@@ -13,6 +14,7 @@ from prefect.states import Failed
 from artifacts import Artifact, Store, StoreError
 from flows.experiment import load_experiment
 from flows.form import FormOf, Section
+from flows.interruption import outlive_readers
 from flows.output import make_progress
 from flows.sequence import Outcome, Selection, Step, run_sequence
 from flows.stores import make_store
@@ -23,7 +25,7 @@ from tasks.errors import InputError
 from tasks.evaluate import EvaluateParams
 from tasks.execution import StageResult
 from tasks.index import IndexParams
-from tasks.prefect_task import run_stage_as_task
+from tasks.prefect_task import find_as_task, run_stage_as_task
 from tasks.progress import Progress
 from tasks.train import TrainParams
 
@@ -92,13 +94,22 @@ def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, time
         InputError: the selection is wrong, or a stage's input.
         StoreError: the store lacks what is named, or cannot take an artifact.
     """
-    return list(run_sequence(steps, selection, store, _TaskRunner(store, make_progress(), timeout)))
+    outlive_readers()
+    tasks = _TaskRunner(store, make_progress(), timeout)
+    return list(run_sequence(steps, selection, store, tasks.run, tasks.find))
 
 
 def failed(error: Exception) -> list[Outcome]:
     """The state of a flow run that a user can mend; its message is the cause, where a traceback would say nothing."""
+    # A worker's process would log one when it ends, below the cause.
+    for name in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(_says_more_than_the_state)
     # Prefect takes a state that is returned as the state of the run, which its types do not say.
     return cast("list[Outcome]", Failed(message=str(error), data=error))
+
+
+def _says_more_than_the_state(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], InputError | StoreError))
 
 
 class _TaskRunner:
@@ -108,9 +119,9 @@ class _TaskRunner:
         self._store = store
         self._progress = progress
         self._timeout = timeout
-        self._states: dict[str, State[StageResult]] = {}
+        self._states: dict[str, State[Any]] = {}
 
-    def __call__(self, step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
+    def run(self, step: Step, inputs: Mapping[str, Artifact], force: bool) -> StageResult:
         after = [self._states[artifact.reference] for artifact in inputs.values() if artifact.reference in self._states]
         state = run_stage_as_task(
             step.name, step.stage, step.params, inputs, self._store, self._progress, force, after, self._timeout
@@ -118,3 +129,9 @@ class _TaskRunner:
         result = state.result()
         self._states[result.artifact.reference] = state
         return result
+
+    def find(self, name: str, find: Callable[[], Artifact]) -> Artifact:
+        state = find_as_task(name, find)
+        artifact = state.result()
+        self._states[artifact.reference] = state
+        return artifact

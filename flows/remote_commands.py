@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifacts import Exchanged, Store
+from artifacts import Store
 from flows.artifact_commands import StoreOption, open_store
 from flows.output import format_bytes, format_seconds, make_progress, print_table
 from flows.stores import REMOTE_VARIABLE
 from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from artifacts import Exchanged
 
 RemoteOption = Annotated[
     str | None,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Literal
 
 from artifacts import Artifact, NotFoundError, Store
 from flows.validation import suggest
 from tasks.errors import InputError
-from tasks.execution import StageResult, plan_stage
+from tasks.execution import StageResult, assist_stage, plan_stage
 from tasks.stage import Stage, StageParams
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ def chain(stages: Iterable[tuple[Stage, StageParams]]) -> list[Step]:
 
 Run = Callable[[Step, Mapping[str, Artifact], bool], StageResult]
 """Runs one step on its inputs, or finds what it made before; the flag says to run it in any case."""
+
+Look = Callable[[str, Callable[[], Artifact]], Artifact]
+"""Lets the function find an artifact that the run needs and does not make; the name says what for."""
+
+
+def _at_once(name: str, find: Callable[[], Artifact]) -> Artifact:
+    return find()
 
 
 @dataclass(frozen=True)
@@ -99,21 +110,31 @@ class _Mode(Enum):
     PIN = "the user names the version"
 
 
-def run_sequence(steps: Sequence[Step], selection: Selection, store: Store, run: Run) -> Iterator[Outcome]:
+def run_sequence(
+    steps: Sequence[Step], selection: Selection, store: Store, run: Run, look: Look = _at_once
+) -> Iterator[Outcome]:
     """Go through the stages in order and yield what became of each; those that the store has are not run again.
+
+    It ends before a stage that another machine publishes, once this one's share of it is done.
 
     Raises:
         InputError: the selection names no stage, or needs an artifact that is not there.
         NotFoundError: a pinned version, or one that a step reads, does not exist.
     """
     modes = _select(steps, selection)
-    artifacts = _stored(modes, store)
+    artifacts = _stored(modes, store, look)
     for step, mode in modes:
         name = step.name
         if mode is _Mode.PIN:
-            outcome = Outcome(name, "Pinned", _pinned(step, selection, store))
+            outcome = Outcome(name, "Pinned", look(name, partial(_pinned, step, selection, store)))
         elif mode is _Mode.REUSE:
-            outcome = Outcome(name, "Cached", _reused(step, selection, artifacts, store))
+            outcome = Outcome(name, "Cached", look(name, partial(_reused, step, selection, artifacts, store)))
+        elif not step.params.publishes():
+            found = _found_by_helper(step, selection, artifacts, store)
+            if found is None:
+                log.info("%s: this machine's share is done; the one that publishes it goes on", name)
+                return
+            outcome = Outcome(name, "Cached", found)
         else:
             result = run(step, _inputs(step, artifacts), name in selection.force)
             state: Literal["Built", "Cached"] = "Cached" if result.hit else "Built"
@@ -131,7 +152,7 @@ def plan_sequence(steps: Sequence[Step], selection: Selection, store: Store) -> 
     """
     forecasts: list[Forecast] = []
     modes = _select(steps, selection)
-    artifacts = _stored(modes, store)
+    artifacts = _stored(modes, store, _at_once)
     for step, mode in modes:
         waits_for = [name for name in step.inputs.values() if name not in artifacts]
         if mode is _Mode.PIN:
@@ -213,14 +234,14 @@ def _inputs(step: Step, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact
     return {name: artifacts[maker] for name, maker in (*step.inputs.items(), *step.stored.items())}
 
 
-def _stored(modes: Sequence[tuple[Step, _Mode]], store: Store) -> dict[str, Artifact]:
+def _stored(modes: Sequence[tuple[Step, _Mode]], store: Store, look: Look) -> dict[str, Artifact]:
     """What the steps read that no step makes: whether it is there is known before anything runs."""
     artifacts: dict[str, Artifact] = {}
     for step, mode in modes:
         for name, reference in step.stored.items():
             if mode is not _Mode.PIN:
                 try:
-                    artifacts[reference] = store.resolve(reference)
+                    artifacts[reference] = look(f"{step.name}.{name}", partial(store.resolve, reference))
                 except NotFoundError as error:
                     raise NotFoundError(f"{step.name}.{name}: {error}") from error
     return artifacts
@@ -232,6 +253,19 @@ def _pinned(step: Step, selection: Selection, store: Store) -> Artifact:
         return store.resolve(f"{step.stage.output.name}:{version}")
     except NotFoundError as error:
         raise NotFoundError(f"--pin {step.name}={version}: {error}") from error
+
+
+def _found_by_helper(
+    step: Step, selection: Selection, artifacts: Mapping[str, Artifact], store: Store
+) -> Artifact | None:
+    """The artifact of a stage that another machine publishes, if it is there; if not, its share of the work is done."""
+    inputs = _inputs(step, artifacts)
+    found = None
+    if step.name not in selection.force:
+        found = store.find(plan_stage(step.stage, step.params, inputs, store))
+    if found is None:
+        assist_stage(step.stage, step.params, inputs, store)
+    return found
 
 
 def _reused(step: Step, selection: Selection, artifacts: Mapping[str, Artifact], store: Store) -> Artifact:

@@ -20,6 +20,7 @@ from tasks.errors import InputError
 Key = tuple[str, ...]
 
 _BASE = "base"
+_OVERRIDE = "--set "
 
 
 @dataclass
@@ -29,10 +30,12 @@ class Settings:
     Attributes:
         values: mappings, lists and scalars as in YAML.
         origins: file or override that set a key; it holds for the keys below, too, unless they have their own.
+        prefix: what keys begin with in overrides: `camvid.` for an experiment that another one calls so.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[Key, str] = field(default_factory=dict)
+    prefix: str = ""
 
     def lay(self, layer: Mapping[str, Any], origin: str) -> None:
         """Lay one more layer on top."""
@@ -45,7 +48,7 @@ class Settings:
             InputError: one of them is not KEY=VALUE.
         """
         for override in overrides:
-            self.lay(_parse_override(override), origin=f"--set {override}")
+            self.lay(_parse_override(override, self.prefix), origin=f"{_OVERRIDE}{override}")
 
     def replace(self, section: str, values: Mapping[str, Any], origin: str) -> None:
         """Put a section in the place of what was said of it before."""
@@ -62,6 +65,12 @@ class Settings:
     def origin(self, key: Key) -> str | None:
         """Where the key, or the nearest one above it, was set."""
         return next((self.origins[key[:end]] for end in range(len(key), 0, -1) if key[:end] in self.origins), None)
+
+    def named(self, key: Key, source: str = "") -> str:
+        """Where the key was set, or else `source`, and what it is called there: `a.yaml: train.max_iters`."""
+        origin = self.origin(key) or source
+        prefix = self.prefix if origin.startswith(_OVERRIDE) else ""
+        return f"{origin}: {prefix}{'.'.join(key)}"
 
     def _merge(self, below: dict[str, Any], layer: Mapping[str, Any], prefix: Key, origin: str) -> None:
         for name, value in layer.items():
@@ -122,12 +131,12 @@ def _read_file(path: Path) -> dict[str, Any]:
     return {name: _with_absolute_paths(value, path.parent) for name, value in values.items()}
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def _parse_override(override: str, prefix: str) -> dict[str, Any]:
     name, equals, text = override.partition("=")
-    key = name.strip().split(".")
+    key = name.strip().removeprefix(prefix).split(".")
     if not equals or not all(key):
-        raise InputError(f"--set {override}: expected KEY=VALUE, for instance train.max_iters=200")
-    value = _with_absolute_paths(_parse(text, where=f"--set {override}"), Path.cwd())
+        raise InputError(f"{_OVERRIDE}{override}: expected KEY=VALUE, for instance train.max_iters=200")
+    value = _with_absolute_paths(_parse(text, where=f"{_OVERRIDE}{override}"), Path.cwd())
     for part in reversed(key[1:]):
         value = {part: value}
     return {key[0]: value}

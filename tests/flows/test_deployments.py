@@ -1,10 +1,12 @@
 """Which deployments an experiment has, and with what parameters; no server is needed to make them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.deployments import Options, code_version, make_deployments
+from flows.experiment import load_experiment
 from flows.work_pools import Pools
 from tasks.errors import InputError
 
@@ -48,11 +50,50 @@ def test_only_the_pipeline_runs_by_itself(options: Options) -> None:
     assert [item.flow_name for item in made if item.schedules] == ["prolab-pipeline"]
 
 
-def test_a_joint_experiment_is_deployed_as_a_whole(options: Options) -> None:
-    (whole,) = make_deployments([EXPERIMENTS / "five_data_sets.yaml"], options)
+@pytest.mark.parametrize(
+    ("experiment", "described"),
+    [
+        ("demo", {"describe": "demo"}),
+        (
+            "five_data_sets",
+            {
+                f"{name}.describe": f"five_data_sets.{name}"
+                for name in ("ade20k", "coco_stuff_164k", "pascal_context_59", "cityscapes")
+            },
+        ),
+    ],
+)
+def test_new_descriptions_start_the_pipeline_where_that_is_wanted(
+    options: Options, experiment: str, described: dict[str, str]
+) -> None:
+    for wanted in (False, True):
+        made = make_deployments([EXPERIMENTS / f"{experiment}.yaml"], replace(options, chain=wanted))
 
-    assert whole.full_name == "prolab-pipeline/five_data_sets"
-    assert set(whole.parameters) == {"experiment", "store", "timeout", "cluster", "train"}
+        assert {item.flow_name for item in made if item.triggers} == {"prolab-pipeline"}
+        triggers = made[0].triggers
+        started_by = {one.match["prolab.step"][0]: one.match_related[1]["prefect.resource.name"][0] for one in triggers}
+        assert started_by == described
+        assert {one.enabled for one in triggers} == {wanted}
+        assert [set(one.parameters["pins"]) for one in triggers] == [{step} for step in described]
+
+
+def test_stages_of_a_joint_experiment_are_called_as_their_data_set(options: Options) -> None:
+    made = {item.full_name: item for item in make_deployments([EXPERIMENTS / "five_data_sets.yaml"], options)}
+
+    steps = [step.name for step in load_experiment(EXPERIMENTS / "five_data_sets.yaml").steps()]
+    names = [
+        f"{stage}/five_data_sets.{member}" if member else f"{stage}/five_data_sets"
+        for member, _, stage in (name.rpartition(".") for name in steps)
+    ]
+    assert list(made) == ["prolab-pipeline/five_data_sets", *names, "promote/five_data_sets"]
+    assert set(made["prolab-pipeline/five_data_sets"].parameters) == {
+        *("experiment", "store", "timeout"),
+        *("cluster", "train"),
+    }
+    describe = made["describe/five_data_sets.ade20k"]
+    assert describe.parameters["member"] == "ade20k"
+    assert describe.parameters["describe"]["classes"][:2] == ["wall", "building"]
+    assert "ade20k.describe.KEY=VALUE" in describe.description
 
 
 def test_two_experiments_of_one_name_are_refused(options: Options, tmp_path: Path) -> None:

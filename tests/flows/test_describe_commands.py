@@ -56,3 +56,16 @@ def test_every_data_set_of_a_joint_experiment_is_estimated(real_prolab: Prolab) 
         "pascal_context_59.describe: 59 questions",
         "cityscapes.describe: 19 questions",
     ], done.stderr
+
+
+def test_a_server_that_does_not_answer_is_no_bug(real_prolab: Prolab) -> None:
+    real_prolab.environment["OPENAI_API_KEY"] = "none"
+    settings = [
+        "describe.provider={type: openai, model: m, base_url: 'http://127.0.0.1:9/v1', max_retries: 0}",
+        f"describe.prompt={REPOSITORY / 'configs' / 'prompts' / 'short.yaml'}",
+    ]
+    done = real_prolab("run", "experiment.yaml", "--only", "describe", "--set", settings[0], "--set", settings[1])
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error: No answer from the language model's server: http://127.0.0.1:9/v1" in done.stderr
+    assert done.stderr.endswith("this may pass: the next run goes on from what is done\n")

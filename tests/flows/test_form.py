@@ -6,7 +6,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from flows.pipeline import prolab_pipeline
-from flows.stages import STAGE_FLOWS, describe, train
+from flows.stages import STAGE_FLOWS, describe, embed, train
 
 
 def _schema(flow: Any) -> dict[str, Any]:
@@ -33,11 +33,18 @@ def test_every_parameter_of_a_flow_is_described(flow: Any) -> None:
 
 
 def test_what_the_docstring_says_of_a_field_stands_at_the_field() -> None:
+    for flow, model in ((train, "TrainParams"), (describe, "LlamaCpp"), (describe, "OpenAI")):
+        assert {name for name, field in _fields(flow, model).items() if not field.get("description")} <= {"type"}
     fields = _fields(train, "TrainParams")
 
-    assert all(field.get("description") for field in fields.values())
     assert fields["max_iters"]["description"] == "number of optimizer steps."
     assert _schema(train)["definitions"]["TrainParams"]["description"] == "Network, schedule and augmentation."
+
+
+def test_names_in_angle_brackets_are_no_tags() -> None:
+    """The form shows descriptions as markdown."""
+    assert _fields(describe, "LlamaCpp")["model"]["description"].startswith("package:\\<name>, path of a GGUF file")
+    assert "`package:<name>`" in _fields(embed, "EmbedParams")["encoder"]["description"]
 
 
 def test_choices_and_limits() -> None:

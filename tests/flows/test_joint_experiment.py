@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from processes import Prolab, rows
 
+from flows import stages
 from flows.experiment import JointExperiment, load_experiment
 from tasks.cluster import STAGE as CLUSTER
 from tasks.errors import InputError
@@ -87,7 +92,13 @@ def test_overrides_reach_the_experiment_that_they_name(joint: Path) -> None:
     ("overrides", "message"),
     [
         (["train.max_iter=7"], r"--set train\.max_iter=7: train\.max_iter: unknown key; did you mean 'max_iters'"),
-        (["scenes.describe.attempt=5"], r"describe\.attempt: unknown key; did you mean 'attempts'"),
+        (
+            ["scenes.describe.attempt=5"],
+            r"--set scenes\.describe\.attempt=5: scenes\.describe\.attempt: unknown key; did you mean 'attempts'",
+        ),
+        (["scenes.describe.attempts=x"], r"--set scenes\.describe\.attempts=x: scenes\.describe\.attempts: .*got 'x'"),
+        (["scenes.dataset.config=./gone.py"], r"--set scenes\.dataset\.config=.*: scenes\.dataset\.config: .*gone\.py"),
+        (["scenes.describe"], r"--set scenes\.describe: expected KEY=VALUE"),
         (["sceens.describe.attempts=5"], r"sceens: unknown key"),
         (["embed.encoder=x"], r"embed: unknown key"),
     ],
@@ -134,6 +145,30 @@ def two_data_sets(real_prolab: Prolab) -> Prolab:
         f"cluster: {{properties: 10}}\ntrain:{meadows.partition('train:')[2].partition('evaluate:')[0]}"
     )
     return real_prolab
+
+
+@pytest.mark.slow
+def test_single_stages_run_as_flows(two_data_sets: Prolab, prefect_environment: dict[str, str]) -> None:
+    experiment, store = two_data_sets.folder / "experiment.yaml", two_data_sets.folder / "store"
+
+    def run(flow: Any, **parameters: Any) -> Any:
+        return flow(experiment=experiment, store=store, return_state=True, **parameters)
+
+    with temporary_settings({PREFECT_API_URL: prefect_environment["PREFECT_API_URL"]}):
+        (described,) = run(stages.describe, member="fields", overrides=["fields.describe.attempts=2"]).result()
+        changed = {"provider": {"type": "file", "path": str(two_data_sets.folder / "squares.json")}}
+        refused = run(stages.describe, member="fields", describe=changed)
+        no_data_set = run(stages.describe)
+        no_version = run(stages.cluster, inputs={"meadows": "3fa9", "fields": "3fa9"})
+        no_input = run(stages.cluster, embeddings="3fa9")
+        APILogWorker.drain_all()
+        EventsWorker.drain_all()
+
+    assert (described.stage, described.artifact.manifest.parameters["attempts"]) == ("fields.describe", 2)
+    assert "lawn" in refused.message
+    assert "has no stage describe; did you mean 'fields.describe'? accepted are meadows.index, " in no_data_set.message
+    assert no_version.message.startswith("--pin meadows.embed=3fa9: ")
+    assert no_input.message == "embeddings: no input of the stage cluster; accepted are meadows, fields"
 
 
 @pytest.mark.slow

@@ -25,13 +25,17 @@ from tests.label_spaces import MINILM, STREET, make_embeddings, make_label_space
 NEW = {"truck": ["Large rubber wheels", "Painted metal body", "Glass windshield", "The treaty was signed in May"]}
 
 
-@pytest.fixture
-def prolab(real_prolab: Prolab) -> Prolab:
-    """The command in a folder whose store holds two label spaces, `twelve` and `ten`."""
-    store = Store(real_prolab.folder / "store")
+@pytest.fixture(scope="module")
+def prolab(tmp_path_factory: pytest.TempPathFactory) -> Prolab:
+    """The command in a folder whose store holds two label spaces, `twelve` and `ten`; tests add others."""
+    folder = tmp_path_factory.mktemp("labels")
+    store = Store(folder / "store")
     for name, properties in (("twelve", 12), ("ten", 10)):
-        store.tag(make_label_space(store, STREET, real_prolab.folder, properties), name)
-    return real_prolab
+        store.tag(make_label_space(store, STREET, folder, properties), name)
+    (folder / "wrong.json").write_text("{")
+    (folder / "list.json").write_text("[]")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PROLAB_"))}
+    return Prolab(folder, environment, (str(Path(sys.executable).with_name("prolab")),))
 
 
 def output(prolab: Prolab, *arguments: str) -> str:
@@ -56,7 +60,7 @@ def test_show_in_a_terminal_is_a_table(prolab: Prolab) -> None:
     leader, follower = pty.openpty()
     command = [*prolab.command, "labels", "show", "twelve", "--class", "bus"]
     environment = {**prolab.environment, "TERM": "dumb", "COLUMNS": "100"}
-    subprocess.run(command, cwd=prolab.folder, env=environment, stdout=follower, check=True, timeout=60)
+    subprocess.run(command, cwd=prolab.folder, env=environment, stdout=follower, check=True, timeout=300)
     os.close(follower)
     shown = os.read(leader, 100_000).decode()
     os.close(leader)
@@ -156,23 +160,9 @@ def test_extend(prolab: Prolab) -> None:
         (("import", "labels", "list.json", "--dataset", "absent.py"), "--dataset: "),
     ],
 )
-def test_wrong_input_gives_a_message_and_exit_code_2(
-    labels_once: Prolab, arguments: tuple[str, ...], message: str
-) -> None:
-    done = labels_once(*arguments)
+def test_wrong_input_gives_a_message_and_exit_code_2(prolab: Prolab, arguments: tuple[str, ...], message: str) -> None:
+    done = prolab(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (labels_once.folder / "x.json").exists()
-
-
-@pytest.fixture(scope="module")
-def labels_once(tmp_path_factory: pytest.TempPathFactory) -> Prolab:
-    """The same for commands that change nothing."""
-    folder = tmp_path_factory.mktemp("labels")
-    store = Store(folder / "store")
-    store.tag(make_label_space(store, STREET, folder), "twelve")
-    (folder / "wrong.json").write_text("{")
-    (folder / "list.json").write_text("[]")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PROLAB_"))}
-    return Prolab(folder, environment, (str(Path(sys.executable).with_name("prolab")),))
+    assert not (prolab.folder / "x.json").exists()

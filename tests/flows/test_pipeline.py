@@ -1,14 +1,20 @@
 """The flow against a real Prefect server: what a person sees in the dashboard."""
 
 import asyncio
+import base64
 import dataclasses
+import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import cv2
+import numpy as np
 import pytest
+from chromium import read_page
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import FlowRun, TaskRun
@@ -17,6 +23,7 @@ from prefect.client.schemas.filters import (
     ArtifactFilterFlowRunId,
     FlowRunFilter,
     FlowRunFilterId,
+    FlowRunFilterStartTime,
     LogFilter,
     LogFilterFlowRunId,
 )
@@ -34,7 +41,10 @@ class Dashboard:
         self._url = url
 
     def flow_run(self) -> FlowRun:
-        return self._ask(lambda client: client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1))[0]
+        started = FlowRunFilter(start_time=FlowRunFilterStartTime(is_null_=False))
+        return self._ask(
+            lambda client: client.read_flow_runs(flow_run_filter=started, sort=FlowRunSort.START_TIME_DESC, limit=1)
+        )[0]
 
     def task_states(self) -> dict[str, tuple[str, str]]:
         return {run.name: (run.state.name, run.state.message) for run in self._task_runs()}
@@ -48,7 +58,7 @@ class Dashboard:
     def _task_runs(self) -> list[TaskRun]:
         """The task runs, once the server has heard of the end of all: their states reach it a little later."""
         newest = FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run().id]))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             runs = self._ask(lambda client: client.read_task_runs(flow_run_filter=newest))
             if all(run.state.is_final() for run in runs) or time.monotonic() > deadline:
@@ -91,10 +101,20 @@ def test_first_and_second_run(prolab: Prolab, dashboard: Dashboard) -> None:
     states = dashboard.task_states()
     assert set(states) == {"index", "describe", "cluster", "train"}
     assert {state for state, _ in states.values()} == {"Cached"}
-    assert states["train"][1].startswith(f"checkpoint:{first['train'][2]} was in the store")
+    message = states["train"][1]
+    assert message.startswith(f"checkpoint:{first['train'][2]} was in the store")
+    assert message.endswith("its code, its parameters and the content of its inputs are the same")
     assert {stage: row[2] for stage, row in second.items()} == {stage: row[2] for stage, row in first.items()}
     assert dashboard.flow_run().name == "experiment"
     assert dashboard.flow_run().state_name == "Completed"
+
+
+def test_summary_says_what_each_stage_took(prolab: Prolab) -> None:
+    summary = prolab.summary("--set", "describe.seconds_per_class=0.2", "--set", "train.megabytes=300")
+
+    assert float(summary["describe"][3].removesuffix(" s")) >= 0.6
+    cluster, train = (float(summary[stage][4].removesuffix(" MB")) for stage in ("cluster", "train"))
+    assert train - cluster == pytest.approx(300, abs=60)
 
 
 def test_tasks_are_linked_to_those_that_made_their_inputs(prolab: Prolab, dashboard: Dashboard) -> None:
@@ -109,16 +129,44 @@ def test_tasks_are_linked_to_those_that_made_their_inputs(prolab: Prolab, dashbo
 
 
 def test_each_stage_shows_its_report_and_its_versions_also_on_a_hit(prolab: Prolab, dashboard: Dashboard) -> None:
-    for progress in ({"describe-progress"}, set()):
+    for progress in ({"describe-progress", "describe-so-far"}, set()):
         summary = prolab.summary()
         shown = dashboard.artifacts()
 
         stages = ("index", "describe", "cluster", "train")
         assert set(shown) == {f"{stage}-{page}" for stage in stages for page in ("report", "versions")} | progress
         assert "- sky as a sees it" in shown["describe-report"].data
-        assert "![Classes by properties](data:image/png;base64,iVBOR" in shown["cluster-report"].data
-        assert f"descriptions:{summary['describe'][2]}" in shown["cluster-versions"].data
-        assert f"label_space:{summary['cluster'][2]}" in shown["cluster-versions"].data
+        assert "![Classes by properties](data:image/jpeg;base64,/9j/" in shown["cluster-report"].data
+        read, wrote = json.loads(shown["cluster-versions"].data)
+        assert (read["use"], read["artifact"]) == ("read descriptions", f"descriptions:{summary['describe'][2]}")
+        assert (wrote["use"], wrote["artifact"]) == ("wrote", f"label_space:{summary['cluster'][2]}")
+        manifest = json.loads((Path(wrote["folder"]) / "manifest.json").read_text())
+        assert wrote["content digest"] == manifest["digest"]
+        for words in (read["artifact"], wrote["folder"], wrote["content digest"], "| `properties` | `2` |"):
+            assert words in shown["cluster-report"].data
+
+
+def test_a_browser_shows_picture_versions_and_parameters(
+    prolab: Prolab, dashboard: Dashboard, prefect_environment: dict[str, str]
+) -> None:
+    prolab.summary()
+    report = dashboard.artifacts()["cluster-report"]
+    server = prefect_environment["PREFECT_API_URL"].removesuffix("/api")
+
+    page = read_page(f"{server}/artifacts/artifact/{report.id}", "Parameters</h2>", prolab.folder / "chromium")
+
+    picture = re.search(r'<img[^>]* src="data:image/jpeg;base64,([^"]+)"', page)
+    assert picture, page
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(picture[1]), np.uint8), cv2.IMREAD_COLOR)
+    assert (shown.shape, shown.min(), shown.max()) == ((24, 1200, 3), 200, 200), (
+        "the tiny stage's picture, made smaller"
+    )
+    text = re.sub(r"<[^>]*>", " ", page)
+    versions = json.loads(dashboard.artifacts()["cluster-versions"].data)
+    for row in versions:
+        assert all(words in text for words in row.values()), row
+    assert f"{versions[-1]['artifact']} built in" in text
+    assert "properties" in text and "medoid" in text
 
 
 def test_progress_stays_in_the_dashboard(prolab: Prolab, dashboard: Dashboard) -> None:
@@ -127,6 +175,8 @@ def test_progress_stays_in_the_dashboard(prolab: Prolab, dashboard: Dashboard) -
     progress = dashboard.artifacts()["describe-progress"]
     assert (progress.type, progress.data) == ("progress", 100.0)
     assert re.match(r"describe: (\d+)/\1 class, \d+ s, classes=", progress.description)
+    so_far = dashboard.artifacts()["describe-so-far"]
+    assert (so_far.data, so_far.description) == ("# 3 so far", progress.description)
 
 
 def test_log_lines_of_the_stages_reach_the_dashboard(prolab: Prolab, dashboard: Dashboard) -> None:

@@ -61,24 +61,26 @@ def test_a_damaged_checkpoint_is_named_and_rebuilt(real_prolab: Prolab) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda sent: sent.name)
-def test_training_goes_on_after_a_signal(real_prolab: Prolab, sent: signal.Signals) -> None:
-    arguments = ("run", "experiment.yaml", "--set", "train.max_iters=400", "--set", "train.save_every=1")
-    run = real_prolab.start(*arguments)
-    workspaces = real_prolab.folder / "store" / "workspaces"
-    deadline = time.monotonic() + 200
-    while not list(workspaces.glob("*/training_state.pth")):
+def test_training_goes_on_after_a_signal(shared_prolab: Prolab, sent: signal.Signals) -> None:
+    settings = ("train.max_iters=400", "train.save_every=1", f"train.seed={sent.value}")
+    arguments = ("run", "experiment.yaml", *(word for setting in settings for word in ("--set", setting)))
+    workspaces = shared_prolab.folder / "store" / "workspaces"
+    of_others = set(workspaces.glob("*/training_state.pth"))
+    run = shared_prolab.start(*arguments)
+    deadline = time.monotonic() + 300
+    while not set(workspaces.glob("*/training_state.pth")) - of_others:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline, "no training state was written"
         time.sleep(0.05)
     run.send_signal(sent)
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == (-signal.SIGKILL if sent is signal.SIGKILL else 130), errors
 
-    listed = real_prolab("artifacts", "list")
+    listed = shared_prolab("artifacts", "list")
     assert "checkpoint" not in listed.stdout
-    assert real_prolab("artifacts", "verify").returncode == 0
+    assert shared_prolab("artifacts", "verify").returncode == 0
     # The state is of the first steps of 400: a run that went on has it in its log.
-    going_on = real_prolab.start(*arguments)
+    going_on = shared_prolab.start(*arguments)
     lines: list[str] = []
     assert going_on.stderr is not None
     for line in going_on.stderr:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tiny.experiment import TinyExperiment
-from tiny.stages import LABEL_SPACE
+from tiny.stages import LABEL_SPACE, TrainParams
 
 from artifacts import Artifact, NotFoundError, Store
 from flows.sequence import EVERYTHING, Selection, Step, plan_sequence, run_sequence
@@ -185,3 +185,21 @@ def test_what_a_step_reads_from_the_store_is_looked_for_before_anything_runs(sto
     run(store, steps())
     with pytest.raises(NotFoundError, match=r"train.other: label_space:absent names no artifact"):
         plan(store, beside("label_space:absent"))
+
+
+class Helping(TrainParams):
+    def publishes(self) -> bool:
+        return False
+
+
+def test_a_machine_that_only_helps_ends_before_what_another_one_publishes(store: Store) -> None:
+    *before, train = steps()
+    helping = [*before, replace(train, params=Helping())]
+    forced = Selection(force=frozenset(["train"]))
+
+    assert run(store, helping) == {"index": "Built", "describe": "Built", "cluster": "Built"}
+    assert store.list("checkpoint") == []
+    assert not any(store.root.glob("workspaces/*"))
+    run(store, steps())
+    assert run(store, helping)["train"] == "Cached"
+    assert "train" not in run(store, helping, forced)

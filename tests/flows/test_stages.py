@@ -1,5 +1,7 @@
 """The flows of single stages, with the tiny stages, against a real Prefect server."""
 
+import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tiny import train as tiny_train
 from tiny.experiment import TinyExperiment
 
 import flows.experiment
-from artifacts import Store
+from artifacts import Store, UnreachableError
 from flows import stages
 from flows.pipeline import prolab_pipeline
 from flows.stages import stage_flow
@@ -151,6 +153,7 @@ def test_what_may_pass_is_tried_again_and_wrong_input_is_not(
     monkeypatch.setattr(prefect_task, "_SECONDS_BEFORE_RETRIES", (0.0, 0.0))
     for error, attempts, state in (
         (ProviderError("no answer"), 5, "Completed"),
+        (UnreachableError("no answer"), 5, "Completed"),
         (InputError("no such model"), 1, "Failed"),
         (KeyError("a bug"), 1, "Failed"),
     ):
@@ -158,6 +161,30 @@ def test_what_may_pass_is_tried_again_and_wrong_input_is_not(
         monkeypatch.setattr(tiny_describe, "_ask", ask)
         ended = run(DESCRIBE, force=True)
         assert (ended.name, ask.attempts) == (state, attempts)
+
+
+def test_remote_that_comes_back_is_asked_again(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here for an input that is pulled, outside of the stage's own task."""
+    monkeypatch.setattr(prefect_task, "_SECONDS_BEFORE_RETRIES", (1.0, 30.0))
+    remote, away = tmp_path / "remote", tmp_path / "away"
+    monkeypatch.setenv("PROLAB_REMOTE", str(remote))
+    (described,) = run(DESCRIBE).result()
+    shutil.rmtree(tmp_path / "store")
+    remote.rename(away)
+    remote.symlink_to(remote)
+
+    def come_back() -> None:
+        remote.unlink()
+        away.rename(remote)
+
+    timer = threading.Timer(0.5, come_back)
+    timer.start()
+    pinned, clustered = run(CLUSTER, descriptions=described.artifact.version).result()
+
+    assert pinned.artifact.version == described.artifact.version
+    assert clustered.state == "Built"
 
 
 def test_stage_that_takes_too_long(run: Callable[..., Any]) -> None:

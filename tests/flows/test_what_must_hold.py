@@ -107,13 +107,13 @@ def test_damaged_checkpoint_is_named_and_made_again(prolab: Prolab, damage: str)
 def test_interrupted_run_goes_on_from_the_last_finished_class(
     prolab: Prolab, questions: Path, number: signal.Signals
 ) -> None:
-    slow = ("--set", f"describe.log={questions}", "--set", "describe.seconds_per_class=1")
-    process = prolab.start("run", "experiment.yaml", *slow)
-    deadline = time.monotonic() + 60
+    logged = ("--set", f"describe.log={questions}")
+    process = prolab.start("run", "experiment.yaml", *logged, "--set", "describe.seconds_per_class=2")
+    deadline = time.monotonic() + 120
     while not (questions.exists() and questions.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    table, log = process.communicate(timeout=30)
+    table, log = process.communicate(timeout=120)
 
     if number is signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
@@ -121,5 +121,5 @@ def test_interrupted_run_goes_on_from_the_last_finished_class(
         assert process.returncode == 130
         assert log.endswith("interrupted: the next run goes on from what is done\n")
         assert list(rows(table)) == ["index"], "the summary shows what was done before"
-    assert built(prolab.states(*slow)) == ["describe", "cluster", "train"]
+    assert built(prolab.states(*logged)) == ["describe", "cluster", "train"]
     assert questions.read_text().split() == ["sky", "road", "car"]

@@ -13,7 +13,8 @@ def run(context: StageContext) -> dict[str, JsonValue]:
     """Ask for each class once: answers are kept in the workspace, and each question is logged to a file."""
     params = context.params
     texts = []
-    with context.progress.bar("describe", len(params.classes), "class") as bar:
+    so_far = context.workspace / "report.md"
+    with context.progress.bar("describe", len(params.classes), "class", so_far) as bar:
         for name in params.classes:
             answer = context.workspace / name
             if not answer.exists():
@@ -24,6 +25,7 @@ def run(context: StageContext) -> dict[str, JsonValue]:
                     with params.log.open("a") as file:
                         print(name, file=file)
             texts.append(answer.read_text())
+            so_far.write_text(f"# {len(texts)} so far")
             bar.advance(classes=name)
     write_rows(context.output, texts)
     (context.output / "report.md").write_text("# Descriptions\n\n" + "\n".join(f"- {text}" for text in texts))

@@ -47,6 +47,7 @@ class ClusterParams(StageParams):
 class TrainParams(StageParams):
     lr: float = 0.01
     fail: Runtime[bool] = False
+    megabytes: Runtime[int] = 0
 
 
 DATASET = _kind("dataset")

@@ -1,0 +1,13 @@
+"""The flows that workers run, with the tiny stages."""
+
+import flows.experiment
+from flows.pipeline import prolab_pipeline
+from flows.stages import stage_flow
+from tiny import stages
+from tiny.experiment import TinyExperiment
+
+__all__ = ["describe", "prolab_pipeline"]
+
+flows.experiment.Experiment = TinyExperiment
+
+describe = stage_flow("describe", stages.DESCRIBE)
