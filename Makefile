@@ -7,13 +7,13 @@ READY := $(VENV)/.ready
 # this very processor: a wheel in pip's cache may meet another one, and some virtual machines show AMX but do not allow it.
 PINS := CMAKE_ARGS="$${CMAKE_ARGS:--DGGML_NATIVE=OFF}" PIP_USE_PEP517=1 PIP_CONSTRAINT="$(CURDIR)/constraints.txt" PIP_BUILD_CONSTRAINT="$(CURDIR)/constraints.txt"
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint docs setup clean
 
 demo: $(READY)  ## describe, embed, cluster, train and evaluate on scenes that the project draws
 	$(BIN)/prolab run configs/experiments/demo.yaml
 
-test: $(READY)  ## all tests but those that need a GPU
-	$(BIN)/python -m pytest -m "not gpu"
+test: $(READY)  ## all tests but those that need a GPU, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -n 2 --dist worksteal
 
 lint: $(READY)  ## what CI checks besides the tests
 	$(BIN)/ruff check .
@@ -21,6 +21,9 @@ lint: $(READY)  ## what CI checks besides the tests
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+docs: $(READY)  ## the site of docs/, in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 setup: $(READY)
 
