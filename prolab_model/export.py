@@ -76,7 +76,9 @@ def export_network(segmentor: PropertySegmentor) -> torch.export.ExportedProgram
         return torch.export.export(network, (photos,), dynamic_shapes={"images": dynamic})
 
 
-def export_onnx(segmentor: PropertySegmentor, path: Path, classes: Sequence[str], properties: Sequence[str]) -> None:
+def export_onnx(
+    segmentor: PropertySegmentor, path: Path, classes: Sequence[str], properties: Sequence[str]
+) -> torch.export.ExportedProgram:
     """Write the network as an ONNX file, which appears only when it is whole.
 
     Input and outputs are those of `PhotoNetwork.forward`, by the same names, for any number of
@@ -87,6 +89,9 @@ def export_onnx(segmentor: PropertySegmentor, path: Path, classes: Sequence[str]
         path: the file.
         classes: names of the N classes.
         properties: names of the K properties.
+
+    Returns:
+        The program of `export_network` that was written.
 
     Raises:
         ModuleNotFoundError: when the extra `onnx` is not installed.
@@ -127,6 +132,7 @@ def export_onnx(segmentor: PropertySegmentor, path: Path, classes: Sequence[str]
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+    return program
 
 
 @dataclass(frozen=True)

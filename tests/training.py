@@ -24,8 +24,8 @@ class KillingProgress(SilentProgress):
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def bar(self, label: str, total: int, unit: str = "it") -> Any:
-        progress = super().bar(label, total, unit)
+    def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Any:
+        progress = super().bar(label, total, unit, report)
         outer = self
 
         class Bar:

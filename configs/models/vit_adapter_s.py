@@ -10,9 +10,9 @@ model = dict(
     backbone=dict(dim=384, heads=6, deform_heads=6, drop_path=0.1, pretrain_grid=37),
     decode_head=dict(in_channels=[384, 384, 384, 384], channels=128),
     auxiliary_head=dict(in_channels=384, channels=128),
-    # Otherwise than in the paper, for short runs: each property learns by a gradient that does not vanish where its
-    # sigmoid is saturated and wrong, and classes that share most of their properties are told apart from the first step.
-    # 0.04 is for heads that learn with 6e-5; CamVid's learn with 8e-4.
+    # Otherwise than in the paper, for short runs (docs/short_runs.md): a property's gradient does not vanish where its
+    # sigmoid is saturated and wrong, and classes that share most properties are told apart from the first step on. The
+    # paper's temperature is for heads that learn with 6e-5; CamVid's learn with 8e-4.
     label_space=dict(temperature=0.2, loss="bce", scores="decorrelated"),
 )
 train = dict(contrast=1.0)

@@ -123,16 +123,3 @@ def test_compiles_whole(make: Make) -> None:
     scalar(torch.compile(backbone, fullgraph=True, backend="eager")(images)).backward()
     for parameter, gradient in zip(backbone.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.slow
-@both
-def test_exported_for_one_size_runs_on_others(make: Make) -> None:
-    backbone = make().eval()
-    sides = {2: 32 * torch.export.Dim("height"), 3: 32 * torch.export.Dim("width")}
-    exported = torch.export.export(backbone, (torch.randn(1, 3, 96, 64),), dynamic_shapes=(sides,)).module()
-    for size in ((96, 64), (64, 64), (128, 160)):
-        images = torch.randn(1, 3, *size)
-        with torch.no_grad():
-            for level, expected in zip(exported(images), backbone(images), strict=True):
-                torch.testing.assert_close(level, expected, rtol=1e-5, atol=1e-5)

