@@ -65,9 +65,18 @@ def _file_fingerprint(path: Path) -> str:
 @cache
 def _python_fingerprint(path: Path, modified: int, size: int) -> str:
     """Hash of a module's code; remembered for a file of this time and size."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    tree = _parse(path)
     _remove_docstrings(tree)
     return json_hash(ast.unparse(tree))
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SystemError:
+        # CPython 3.11 counts the depth of the trees of all threads together, and takes two at once for a fault (its
+        # issue 106905).
+        return ast.parse(path.read_bytes(), filename=str(path))
 
 
 def _remove_docstrings(node: ast.AST) -> None:

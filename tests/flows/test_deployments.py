@@ -39,7 +39,7 @@ def test_defaults_are_the_experiments_values(options: Options) -> None:
     assert train.parameters["store"] == str(options.store)
     assert train.parameters["timeout"] == 60.0
     assert train.parameters["train"]["max_iters"] == 300
-    assert train.parameters["train"]["contrast"] == 0.3
+    assert train.parameters["train"]["contrast"] == 1.0
     assert made["describe"].parameters["describe"]["classes"][:2] == ["sky", "building"]
     assert set(made["prolab-pipeline"].parameters) >= {"dataset", "describe", "embed", "cluster", "train", "evaluate"}
 

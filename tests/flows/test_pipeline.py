@@ -138,7 +138,7 @@ def test_each_stage_shows_its_report_and_its_versions_also_on_a_hit(prolab: Prol
         assert "- sky as a sees it" in shown["describe-report"].data
         assert "![Classes by properties](data:image/jpeg;base64,/9j/" in shown["cluster-report"].data
         read, wrote = json.loads(shown["cluster-versions"].data)
-        assert (read["use"], read["artifact"]) == ("read descriptions", f"descriptions:{summary['describe'][2]}")
+        assert (read["use"], read["artifact"]) == ("read as descriptions", f"descriptions:{summary['describe'][2]}")
         assert (wrote["use"], wrote["artifact"]) == ("wrote", f"label_space:{summary['cluster'][2]}")
         manifest = json.loads((Path(wrote["folder"]) / "manifest.json").read_text())
         assert wrote["content digest"] == manifest["digest"]

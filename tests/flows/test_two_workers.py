@@ -28,13 +28,14 @@ from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from processes import Prolab
-from tiny import deployed
+from tiny import stages
 from tiny.experiment import TinyExperiment
 
 import flows.experiment
 from artifacts import Store
 from flows.deployments import Options, make_deployments, register
 from flows.pipeline import prolab_pipeline
+from flows.stages import stage_flow
 from flows.work_pools import Pools, make_pool
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -99,7 +100,8 @@ def test_new_descriptions_of_one_worker_start_the_pipeline_on_another(
         assert there.resolve(made.reference).digest == made.digest
 
         # A hit starts nothing, and neither did what the pipeline published.
-        hit, other = (describe.here(deployed.describe, overrides=[f"describe.provider.model={name}"]) for name in "cd")
+        flow = stage_flow("describe", stages.DESCRIBE)
+        hit, other = (describe.here(flow, overrides=[f"describe.provider.model={name}"]) for name in "cd")
         EventsWorker.drain_all()
         wait_until(lambda: len(pipeline.all()) > 1)
         assert [outcome.state for outcome in (*hit, *other)] == ["Cached", "Built"]

@@ -1,4 +1,4 @@
-"""The flows that workers run, with the tiny stages."""
+"""The flows that workers run, with the tiny stages; to be imported by nobody else, since it changes the experiment."""
 
 import flows.experiment
 from flows.pipeline import prolab_pipeline
