@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     try:
+        # Its servers of one process share their buckets.
+        urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir("bucket")
         yield "s3://bucket/prolab"
     finally:

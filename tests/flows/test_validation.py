@@ -36,7 +36,7 @@ def test_good_settings(experiment: Path) -> None:
     ("override", "complaint"),
     [
         ("trian={}", "trian: unknown key; did you mean 'train'? accepted are name, dataset, describe, cluster, train"),
-        ("train.lrr=1", "train.lrr: unknown key; did you mean 'lr'? accepted are lr, fail"),
+        ("train.lrr=1", "train.lrr: unknown key; did you mean 'lr'? accepted are lr, fail, megabytes"),
         (
             "describe.provider={type: llm, modle: x, model: y}",
             "describe.provider.modle: unknown key; did you mean 'model'? accepted are type, model, temperature",
