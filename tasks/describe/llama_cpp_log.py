@@ -20,12 +20,14 @@ _LEVELS = {3: logging.WARNING, 4: logging.ERROR}
 def hand_on_log() -> None:
     """From now on hand on what llama.cpp says, from warnings on."""
     newest.clear()
-    llama_log_set(_hand_on, ctypes.c_void_p(0))
+    llama_log_set(_CALLBACK, ctypes.c_void_p(0))
 
 
-@llama_log_callback  # type: ignore[untyped-decorator]  # made by ctypes
 def _hand_on(level: int, text: bytes, _: object) -> None:
     line = text.decode(errors="replace").strip()
     if level in _LEVELS and line:
         newest.append(line)
         log.log(_LEVELS[level], "%s", line)
+
+
+_CALLBACK = llama_log_callback(_hand_on)

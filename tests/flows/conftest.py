@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.squares import write_experiment
+
 REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).parent / "tiny"
 
 # The tests import `processes` and `tiny` from this folder.
 sys.path.insert(0, str(TINY.parent))
 
-from processes import Prolab  # noqa: E402
-
-from tests.squares import write_experiment  # noqa: E402
+from processes import Prolab  # noqa: E402  # found by the line above
 
 EXPERIMENT = """\
 name: tiny
