@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import distributed
@@ -26,6 +26,7 @@ from tasks.train.training import STATE, train
 
 def main(folder: Path) -> None:
     """Train; the first process reports, and the first of each machine writes the summary."""
+    messages = _take_standard_output()
     context: StageContext = pickle.loads((folder / CONTEXT).read_bytes())
     on_gpu = context.params.device != "cpu" and torch.cuda.is_available()
     if on_gpu:
@@ -34,8 +35,8 @@ def main(folder: Path) -> None:
     try:
         with ExitStack() as reporting:
             if distributed.get_rank() == 0:
-                reporting.enter_context(logs_sent_to(_EventHandler()))
-                context = replace(context, progress=_EventProgress())
+                reporting.enter_context(logs_sent_to(_EventHandler(messages)))
+                context = replace(context, progress=_EventProgress(messages))
             if context.params.nodes > 1:
                 _begin_alike(context.workspace)
             summary = train(context)
@@ -74,24 +75,43 @@ def _begin_alike(workspace: Path) -> None:
     distributed.barrier()
 
 
+def _take_standard_output() -> BinaryIO:
+    """Standard output for messages alone: what else is printed, by whatever process or library, goes to the errors.
+
+    Lines of several writers would otherwise run into each other.
+    """
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return messages
+
+
 class _EventProgress:
     """Reports to the process that started this one."""
+
+    def __init__(self, messages: BinaryIO) -> None:
+        self._messages = messages
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[ProgressBar]:
         yield self
 
     def advance(self, count: int = 1, **figures: Figure) -> None:
-        _send({"advance": count, "figures": figures})
+        _send(self._messages, {"advance": count, "figures": figures})
 
 
 class _EventHandler(logging.Handler):
+    def __init__(self, messages: BinaryIO) -> None:
+        super().__init__()
+        self._messages = messages
+
     def emit(self, record: logging.LogRecord) -> None:
-        _send({"logger": record.name, "level": record.levelno, "text": record.getMessage()})
+        _send(self._messages, {"logger": record.name, "level": record.levelno, "text": record.getMessage()})
 
 
-def _send(message: dict[str, Any]) -> None:
-    print(f"{EVENT}{json.dumps(message)}", flush=True)
+def _send(messages: BinaryIO, message: dict[str, Any]) -> None:
+    # In one call, which is whole whatever other thread writes: warnings come from autograd's own.
+    messages.write(f"{EVENT}{json.dumps(message)}\n".encode())
+    messages.flush()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tasks.train import TrainParams
 from tasks.train.report import REPORT
 
 CONTEXT, ERROR, SUMMARY = "context.pickle", "error.txt", "summary.json"
+OUTPUT = "output.txt"
 EVENT = "\x1e"
 """Begins a line of standard output that is a message to the process that started training, as JSON."""
 
@@ -68,16 +69,16 @@ def train_in_processes(context: StageContext, processes: int) -> Mapping[str, Js
         folder = Path(name)
         (folder / CONTEXT).write_bytes(pickle.dumps(replace(context, progress=SilentProgress())))
         command = [sys.executable, "-m", "torch.distributed.run", *_nodes(context.params)]
-        started = subprocess.Popen(
-            [*command, f"--nproc-per-node={processes}", "-m", "tasks.train.process", name],
-            env=_environment(processes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # A Ctrl-C is for this process, which ends the others in order.
-            start_new_session=True,
-        )
-        last_lines: deque[str] = deque(maxlen=_SHOWN_LINES)
+        with (folder / OUTPUT).open("wb") as output:
+            started = subprocess.Popen(
+                [*command, f"--nproc-per-node={processes}", "-m", "tasks.train.process", name],
+                env=_environment(processes),
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                # A Ctrl-C is for this process, which ends the others in order.
+                start_new_session=True,
+            )
         try:
             assert started.stdout is not None
             report = context.workspace / REPORT
@@ -86,15 +87,15 @@ def train_in_processes(context: StageContext, processes: int) -> Mapping[str, Js
                     _, event, message = line.partition(EVENT)
                     if event:
                         _show(json.loads(message), bar)
-                    else:
-                        last_lines.append(line)
             code = started.wait()
         finally:
             _end(started)
         if (folder / ERROR).exists():
             raise InputError((folder / ERROR).read_text(encoding="utf-8"))
         if code:
-            raise RuntimeError(f"training on {processes} processes ended with code {code}:\n{''.join(last_lines)}")
+            with (folder / OUTPUT).open(encoding="utf-8", errors="replace") as output:
+                last_lines = "".join(deque(output, maxlen=_SHOWN_LINES))
+            raise RuntimeError(f"training on {processes} processes ended with code {code}:\n{last_lines}")
         summary: Mapping[str, JsonValue] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         return summary
 
