@@ -95,6 +95,10 @@ class Store:
                     self._quarantine(damaged)
         return artifact or self._pull_made_by(recipe)
 
+    def has(self, recipe: Recipe) -> bool:
+        """Whether an artifact of the recipe's kind and key is here, be it intact or not; its content is not read."""
+        return bool(self._layout.versions_of_key(recipe.kind.name, recipe.key))
+
     def build(self, recipe: Recipe, write: Callable[[Path], Mapping[str, JSON]], *, force: bool = False) -> Built:
         """Return the artifact with the recipe's key; if there is none, let `write` make it and publish it.
 

@@ -42,8 +42,3 @@ def add_colour_key(figure: Figure, classes: Sequence[str], palette: Sequence[Col
 def key_inches(classes: Sequence[str]) -> float:
     """Height that `add_colour_key` needs."""
     return 0.3 * -(-len(classes) // _KEY_COLUMNS) + 0.2
-
-
-def shorten(text: str, limit: int) -> str:
-    """The text, with an ellipsis where it is longer than `limit` characters."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -18,8 +18,8 @@ from pydantic import JsonValue
 
 from artifacts import Artifact, Store
 from tasks.markdown import code, table
-from tasks.pictures import shorten
 from tasks.stage import StageParams
+from tasks.text import shorten
 
 log = logging.getLogger(__name__)
 

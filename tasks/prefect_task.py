@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed
 from artifacts import Artifact, Store, StoreError, UnreachableError
 from tasks.describe.answers import ProviderError
 from tasks.errors import InputError
-from tasks.execution import StageResult, run_stage
+from tasks.execution import StageResult, plan_stage, run_stage
 from tasks.logs import logs_sent_to
 from tasks.prefect_pages import publish_pages
 from tasks.prefect_progress import DashboardProgress
@@ -66,8 +66,7 @@ def run_stage_as_task(
         description=stage.description,
         cache_policy=NO_CACHE,
         persist_result=False,
-        # How many of a stage run at once is limited by a limit on this tag, if there is one.
-        tags=[stage.name],
+        tags=_tags(stage, params, inputs, store, force),
         retries=len(_SECONDS_BEFORE_RETRIES),
         retry_delay_seconds=list(_SECONDS_BEFORE_RETRIES),
         retry_condition_fn=_may_pass,
@@ -88,6 +87,15 @@ def run_stage_as_task(
 
     state: State[StageResult] = run(return_state=True, wait_for=after)
     return state
+
+
+def _tags(stage: Stage, params: StageParams, inputs: Mapping[str, Artifact], store: Store, force: bool) -> list[str]:
+    """What limits how many of the stage run at once, if there is a limit on its name; a hit need not wait for it."""
+    try:
+        hit = not force and store.has(plan_stage(stage, params, inputs, store))
+    except (InputError, StoreError):
+        hit = True  # the task will fail by it
+    return [] if hit else [stage.name]
 
 
 def find_as_task(name: str, find: Callable[[], Artifact]) -> State[Artifact]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tasks.cluster.choice import Choice
 from tasks.cluster.layout import Layout
+from tasks.text import shorten
 
 MATRIX = "class_properties.png"
 MAP = "phrases.png"
@@ -75,7 +76,9 @@ def _draw_class_properties(
     axes.pcolormesh(cells, cmap=colours, vmin=-0.5, vmax=len(OWNERS) + 0.5, edgecolors=_GRID, linewidth=0.8)
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    axes.set_yticks(np.arange(rows) + 0.5, [_shortened(properties[k]) for k in layout.property_order], fontsize=8)
+    axes.set_yticks(
+        np.arange(rows) + 0.5, [shorten(properties[k], _LONGEST_NAME) for k in layout.property_order], fontsize=8
+    )
     axes.set_xticks(np.arange(columns) + 0.5, [classes[n] for n in layout.class_order], fontsize=8, rotation=90)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
@@ -137,7 +140,3 @@ def _save(figure: Figure, path: Path) -> None:
     for text in figure.findobj(match=lambda artist: hasattr(artist, "set_parse_math")):
         text.set_parse_math(False)  # type: ignore[attr-defined]  # a dollar in a name is a dollar
     figure.savefig(path, dpi=110, facecolor="white", bbox_inches="tight", pad_inches=0.2)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"

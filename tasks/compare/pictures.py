@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tasks.compare.comparison import ClassDifference
-from tasks.pictures import shorten
+from tasks.text import shorten
 
 _GAIN, _LOSS, _CHANCE = "#2c7a4b", "#b4452f", "#8a93a0"
 _WIDTH, _ROW = 4.4, 0.24  # inches

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from tasks.dataset import Split
 from tasks.evaluate.examples import Example
-from tasks.pictures import add_colour_key, key_inches, lay_over, shorten
+from tasks.pictures import add_colour_key, key_inches, lay_over
+from tasks.text import shorten
 
 Picture = npt.NDArray[np.uint8]
 

@@ -84,6 +84,14 @@ def test_damage_is_named_and_built_again(
     assert not any((store.root / "quarantine").iterdir())
 
 
+def test_what_is_here_is_known_without_reading_it(store: Store) -> None:
+    assert not store.has(recipe())
+    flip_byte(store.build(recipe(), writer()).artifact.path)
+    assert store.has(recipe())
+    assert store.find(recipe()) is None
+    assert not store.has(recipe())
+
+
 def test_build_repairs_without_a_find_before_it(store: Store) -> None:
     flip_byte(store.build(recipe(), writer()).artifact.path)
     assert not store.build(recipe(), writer()).hit

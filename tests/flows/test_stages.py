@@ -208,3 +208,17 @@ def test_only_so_many_train_at_once(run: Callable[..., Any], monkeypatch: pytest
 
         assert active == [1]
         assert client.read_global_concurrency_limit_by_name("tag:train").active_slots == 0
+
+
+def test_network_that_the_store_has_does_not_wait_for_others_that_train(run: Callable[..., Any]) -> None:
+    run(prolab_pipeline)
+    with get_client(sync_client=True) as client:
+        limit_training(client, 1)
+        client.increment_concurrency_slots(["tag:train"], 1, "concurrency")
+        give_up = threading.Timer(30, client.release_concurrency_slots, (["tag:train"], 1, 30.0))
+        give_up.start()
+        run(prolab_pipeline)
+        give_up.cancel()
+
+        assert client.read_global_concurrency_limit_by_name("tag:train").active_slots == 1
+        client.release_concurrency_slots(["tag:train"], 1, 30.0)

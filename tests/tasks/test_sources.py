@@ -29,6 +29,7 @@ MACHINERY = {
     "tasks.progress",
     "tasks.sources",
     "tasks.stage",
+    "tasks.text",
 }
 
 
