@@ -41,6 +41,11 @@ THREADS = 8
 
 _UNFINISHED = "."
 
+_REFUSALS = (PermissionError, FileNotFoundError, NotADirectoryError)
+# Errors of logins have no base in common either: NoCredentialsError (S3), DefaultCredentialsError (GCS),
+# ClientAuthenticationError (Azure).
+_LOGIN_ERROR = re.compile("Credential|Authentication")
+
 # What is uploaded to these is seen when it is whole; elsewhere it is written under another name and then renamed.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
@@ -310,7 +315,7 @@ class Remote:
             raise
         except Exception as error:
             text = _without_password(str(error))
-            refused = isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError))
+            refused = isinstance(error, _REFUSALS) or _LOGIN_ERROR.search(type(error).__name__)
             kind = RemoteError if refused else UnreachableError
             raise kind(f"{self.url}: cannot {purpose}: {type(error).__name__}: {text}") from error
 

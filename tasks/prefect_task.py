@@ -81,7 +81,7 @@ def run_stage_as_task(
                 return Failed(message=str(error), data=error)
             done = _state(result)
             publish_pages(name, str(done.message), result.artifact, inputs, params, store)
-            if not result.hit:
+            if not result.hit or _made_by_an_earlier_try(result.artifact):
                 _announce(name, result.artifact)
             return done
 
@@ -144,6 +144,13 @@ def _cached(artifact: Artifact, data: Any, why: str = "") -> State[Any]:
     return Completed(name="Cached", message=message, data=data)
 
 
+def _made_by_an_earlier_try(artifact: Artifact) -> bool:
+    """A try that made it fails all the same if the remote does not take it; the next one finds it in the store."""
+    run = _task_run()
+    started = run.start_time
+    return run.run_count > 1 and started is not None and datetime.fromisoformat(artifact.manifest.created) >= started
+
+
 def _announce(name: str, artifact: Artifact) -> None:
     """Emit the event that automations can start something by; Prefect adds flow and deployment of the run to it."""
     emit_event(
@@ -158,9 +165,14 @@ def _announce(name: str, artifact: Artifact) -> None:
 
 
 def _run_ids() -> dict[str, object]:
-    run = TaskRunContext.get()
-    assert run is not None, "called inside a task"
-    return {"flow_run_id": run.task_run.flow_run_id, "task_run_id": run.task_run.id}
+    run = _task_run()
+    return {"flow_run_id": run.flow_run_id, "task_run_id": run.id}
+
+
+def _task_run() -> TaskRun:
+    context = TaskRunContext.get()
+    assert context is not None, "called inside a task"
+    return context.task_run
 
 
 class _RunLogHandler(APILogHandler):

@@ -2,10 +2,12 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect import get_client
 from prefect.events.worker import EventsWorker
@@ -17,7 +19,7 @@ from tiny import train as tiny_train
 from tiny.experiment import TinyExperiment
 
 import flows.experiment
-from artifacts import Store, UnreachableError
+from artifacts import Artifact, Store, UnreachableError
 from flows import stages
 from flows.pipeline import prolab_pipeline
 from flows.stages import stage_flow
@@ -185,6 +187,49 @@ def test_remote_that_comes_back_is_asked_again(
 
     assert pinned.artifact.version == described.artifact.version
     assert clustered.state == "Built"
+
+
+def test_version_that_the_remote_takes_late_is_announced(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try that builds it fails; the next one finds it in the store."""
+    monkeypatch.setattr(prefect_task, "_SECONDS_BEFORE_RETRIES", (0.1,))
+    remote, away = tmp_path / "remote", tmp_path / "away"
+    remote.mkdir()
+    monkeypatch.setenv("PROLAB_REMOTE", str(remote))
+    may_pass = prefect_task._may_pass
+
+    def break_remote_and_describe(provider: Any, name: str) -> str:
+        if not away.exists():
+            remote.rename(away)
+            remote.symlink_to(remote)
+        return name
+
+    def mend_remote_and_decide(*asked: Any) -> bool:
+        remote.unlink()
+        away.rename(remote)
+        return may_pass(*asked)
+
+    monkeypatch.setattr(tiny_describe, "_ask", break_remote_and_describe)
+    monkeypatch.setattr(prefect_task, "_may_pass", mend_remote_and_decide)
+    (described,) = run(DESCRIBE).result()
+    (again,) = run(DESCRIBE).result()
+
+    assert (described.state, again.state) == ("Cached", "Cached")
+    EventsWorker.drain_all()
+    assert _announced(described.artifact) == 1
+
+
+def _announced(artifact: Artifact) -> int:
+    """How many events the server has that say that the artifact was published; they come in a moment later."""
+    version = {"prolab.version": artifact.version}
+    query = {"filter": {"event": {"name": [prefect_task.PUBLISHED]}, "resource": {"labels": version}}}
+    for _ in range(120):
+        found = httpx.post(f"{PREFECT_API_URL.value()}/events/filter", json=query).raise_for_status().json()["total"]
+        if found:
+            break
+        time.sleep(0.5)
+    return int(found)
 
 
 def test_stage_that_takes_too_long(run: Callable[..., Any]) -> None:
