@@ -1,4 +1,4 @@
-"""`prolab labels`: look at a label space, take it elsewhere, compare it with another one, put new classes into it."""
+"""`prolab labels`: look at a label space, take it elsewhere, compare it, put new classes into it and into a network."""
 
 from __future__ import annotations
 
@@ -160,6 +160,41 @@ def extend(
     result = run_stage(stage, ExtendParams(radius=radius, dataset=dataset), inputs, opened, progress)
     _print_coverage(result.artifact)
     print_made(opened, result.artifact, result.hit, tag)
+
+
+@app.command()
+def apply(
+    label_space: LabelSpaceArgument,
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="Version or tag of a checkpoint that was trained on these properties.",
+            metavar="CHECKPOINT",
+            show_default=False,
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="In a label space of several data sets: the one whose classes are wanted.")
+    ] = "",
+    tag: TagOption = None,
+    store: StoreOption = Path("store"),
+) -> None:
+    """Let a trained network tell apart the classes of a label space that has its properties: no training, no photo."""
+    from tasks.apply_labels import STAGE, ApplyParams
+    from tasks.execution import run_stage
+
+    show_log()
+    opened = open_store(store)
+    inputs = {
+        "checkpoint": resolve(opened, "checkpoint", checkpoint),
+        "label_space": resolve(opened, "label_space", label_space),
+    }
+    artifact = run_stage(STAGE, ApplyParams(dataset=dataset), inputs, opened, make_progress()).artifact
+    if tag is not None:
+        opened.tag(artifact, tag)
+    rows = [("checkpoint", artifact.reference), *artifact.manifest.summary.items()]
+    print_table(("what", "value"), [(name.replace("_", " "), str(value)) for name, value in rows])
+    print(f"use it: prolab evaluate {tag or artifact.version} --dataset DATASET, or prolab export")
 
 
 def print_made(store: Store, artifact: Artifact, hit: bool, tag: str | None) -> None:

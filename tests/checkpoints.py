@@ -14,8 +14,12 @@ from matplotlib.figure import Figure
 
 from artifacts import Artifact, Recipe, Store
 from prolab_model.checkpoint import ModelCard, save_model
+from prolab_model.dataset_config import default_palette
+from prolab_model.network_config import sized_network
 from prolab_model.openmmlab import build_segmentor
+from prolab_model.segmentor import PropertySegmentor
 from tasks.kinds import CHECKPOINT
+from tasks.label_space import read_class_matrices, read_properties
 from tests.squares import CLASSES, PALETTE
 
 PROPERTIES = ("green & flat", "red", "blue", "wet")
@@ -65,6 +69,37 @@ def make_checkpoint(
     return store.build(recipe, partial(_write, classes=classes, seed=seed, one_hot=one_hot)).artifact
 
 
+def make_checkpoint_for(store: Store, label_space: Artifact, **settings: Any) -> Artifact:
+    """Publish a network as if it had been trained on a label space of one data set, with these settings of its own."""
+    properties, (classes,) = read_properties(label_space), read_class_matrices(label_space)
+    network = sized_network(
+        {**NETWORK, "label_space": settings},
+        properties=len(properties.names),
+        classes=len(classes.classes),
+        width=properties.centres.shape[1],
+    )
+
+    def write(folder: Path) -> dict[str, int]:
+        torch.manual_seed(0)
+        segmentor = build_segmentor(network)
+        segmentor.label_space.assign(torch.from_numpy(properties.centres), torch.from_numpy(classes.matrix).float())
+        palette = default_palette(len(classes.classes))
+        return _save(
+            folder,
+            segmentor,
+            ModelCard(
+                network=network,
+                classes=classes.classes,
+                palette=palette,
+                properties=properties.names,
+                test_scale=1.0,
+            ),
+        )
+
+    recipe = Recipe("train", CHECKPOINT, "test", settings, {"label_space": label_space})
+    return store.build(recipe, write).artifact
+
+
 def _write(folder: Path, classes: tuple[str, ...], seed: int, one_hot: bool) -> dict[str, int]:
     torch.manual_seed(seed)
     network = _one_hot_network() if one_hot else NETWORK
@@ -73,6 +108,10 @@ def _write(folder: Path, classes: tuple[str, ...], seed: int, one_hot: bool) -> 
         segmentor.label_space.assign(torch.randn(len(PROPERTIES), 32), torch.tensor(CLASS_MATRIX, dtype=torch.float32))
     properties = classes if one_hot else PROPERTIES
     card = ModelCard(network=network, classes=classes, palette=PALETTE, properties=properties, test_scale=1.0)
+    return _save(folder, segmentor, card)
+
+
+def _save(folder: Path, segmentor: PropertySegmentor, card: ModelCard) -> dict[str, int]:
     save_model(folder, segmentor, card)
     curve = {"iteration": [10, 20], "name": ["loss", "loss"], "value": [0.9, 0.5]}
     pq.write_table(pa.table(curve, schema=CHECKPOINT.tables["metrics.parquet"]), folder / "metrics.parquet")

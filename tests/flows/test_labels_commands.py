@@ -16,10 +16,12 @@ import pytest
 from processes import Prolab, rows
 
 from artifacts import Store
+from prolab_model.checkpoint import read_card
 from tasks import cluster
 from tasks.execution import run_stage
 from tasks.label_space import read_properties
 from tasks.progress import SilentProgress
+from tests.checkpoints import make_checkpoint_for
 from tests.label_spaces import MINILM, STREET, make_embeddings, make_label_space
 
 NEW = {"truck": ["Large rubber wheels", "Painted metal body", "Glass windshield", "The treaty was signed in May"]}
@@ -27,11 +29,12 @@ NEW = {"truck": ["Large rubber wheels", "Painted metal body", "Glass windshield"
 
 @pytest.fixture(scope="module")
 def prolab(tmp_path_factory: pytest.TempPathFactory) -> Prolab:
-    """The command in a folder whose store holds two label spaces, `twelve` and `ten`; tests add others."""
+    """The command in a folder whose store holds label spaces, `twelve` and `ten`, and a network, `trained`."""
     folder = tmp_path_factory.mktemp("labels")
     store = Store(folder / "store")
     for name, properties in (("twelve", 12), ("ten", 10)):
         store.tag(make_label_space(store, STREET, folder, properties), name)
+    store.tag(make_checkpoint_for(store, store.resolve("label_space:twelve")), "trained")
     (folder / "wrong.json").write_text("{")
     (folder / "list.json").write_text("[]")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PROLAB_"))}
@@ -134,6 +137,9 @@ def test_extend(prolab: Prolab) -> None:
     described = Store(prolab.folder / "store").list("descriptions")[0]
     by_version = prolab("labels", "extend", "twelve", described.reference, "--device", "cpu")
     assert rows(by_version.stdout)["state"][1] == "Cached"
+    applied = rows(output(prolab, "labels", "apply", "more", "trained", "--tag", "seven"))
+    assert (applied["classes"][1], applied["new classes"][1]) == ("7", "1")
+    assert read_card(Store(prolab.folder / "store").resolve("checkpoint:seven").path).classes == (*STREET, "truck")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,8 @@ def test_extend(prolab: Prolab) -> None:
         (("labels", "extend", "twelve", "wrong.json"), "wrong.json: not valid JSON"),
         (("labels", "extend", "twelve", "list.json"), "expected a JSON object of class -> list of descriptions"),
         (("labels", "extend", "twelve", "list.json", "--encoder", "./absent"), "No model at"),
+        (("labels", "apply", "ten", "trained"), "has 10 properties in 384 dimensions, checkpoint:"),
+        (("labels", "apply", "twelve", "trained", "--dataset", "a"), "dataset 'a': it is of a single data set"),
         # Before anything is looked for.
         (("labels", "extend", "absent", "absent.json", "--tag", "latest"), "'latest' is no name for a tag"),
         (("artifacts", "tag", "label_space:absent", "3fa9"), "'3fa9' is no name for a tag"),

@@ -8,12 +8,15 @@ import sys
 
 import pytest
 
-from tasks import cluster, describe, embed, evaluate, import_checkpoint, import_labels, index, train
+from tasks import apply_labels, cluster, describe, embed, evaluate, import_checkpoint, import_labels, index, train
 from tasks.extend_labels import extend_stage
 from tasks.stage import Stage
 
 STAGES = [
-    *(module.STAGE for module in (index, describe, embed, cluster, train, evaluate, import_checkpoint, import_labels)),
+    *(
+        module.STAGE
+        for module in (apply_labels, index, describe, embed, cluster, train, evaluate, import_checkpoint, import_labels)
+    ),
     import_labels.DESCRIPTIONS_STAGE,
     extend_stage(sources=1),
 ]
