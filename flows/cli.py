@@ -8,6 +8,8 @@ Exit codes: 0 done, 1 a bug, 2 wrong input, 3 `verify` found damage, 4 no answer
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,6 +49,10 @@ class _Prolab(TyperGroup):
     """Turns what a user can mend into a message and an exit code; everything else is a bug and shows its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        # Python would look for cycles again and again while modules are imported, which stay, and at the end among all
+        # that PyTorch is made of, for two seconds.
+        gc.set_threshold(10_000)
+        atexit.register(gc.freeze)
         try:
             return super().invoke(ctx)
         except (InputError, StoreError) as error:

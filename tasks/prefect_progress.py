@@ -12,7 +12,8 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.context import SettingsContext, get_settings_context
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from tasks.prefect_pages import page_name, unless_the_server_is_away, with_pictures
 from tasks.progress import Count, Figure, Progress, ProgressBar
@@ -49,6 +50,7 @@ class _DashboardBar:
         self._count = count
         self._page = _Page(create_progress_artifact, f"{name}-progress")
         self._report = None if report is None else _ReportSoFar(report, f"{name}-so-far")
+        self._settings = _settings_without_retries()
         self.update()
 
     def advance(self, count: int = 1, **figures: Figure) -> None:
@@ -60,12 +62,21 @@ class _DashboardBar:
     def update(self) -> None:
         line = self._count.line()
         share = self._count.done / self._count.total if self._count.total else 1.0
-        # Retries would hold up the work for a minute each time that it reports to a server that is away.
-        with unless_the_server_is_away(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with unless_the_server_is_away(), self._settings:
             self._page.show(100.0 * share, line)
             if self._report:
                 self._report.show(line)
         self._updated = time.monotonic()
+
+
+def _settings_without_retries() -> SettingsContext:
+    """Prefect's settings, but that no request is repeated: to be entered for each, since making them takes a while.
+
+    Retries would hold up the work for a minute each time that it reports to a server that is away.
+    """
+    present = get_settings_context()
+    settings = present.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+    return SettingsContext(profile=present.profile, settings=settings)
 
 
 class _ReportSoFar:

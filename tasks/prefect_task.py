@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import httpx
 from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
-from prefect.context import TaskRunContext
+from prefect.context import SyncClientContext, TaskRunContext
 from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Completed, Failed
 
@@ -24,6 +26,8 @@ from tasks.prefect_pages import publish_pages
 from tasks.prefect_progress import DashboardProgress
 from tasks.progress import Progress
 from tasks.stage import Stage, StageParams
+
+log = logging.getLogger(__name__)
 
 PUBLISHED = "prolab.artifact.published"
 """The event that a stage published a version; the labels `prolab.step` and `prolab.version` say which."""
@@ -90,12 +94,29 @@ def run_stage_as_task(
 
 
 def _tags(stage: Stage, params: StageParams, inputs: Mapping[str, Artifact], store: Store, force: bool) -> list[str]:
-    """What limits how many of the stage run at once, if there is a limit on its name; a hit need not wait for it."""
+    """What limits how many of the stage run at once; a hit need not wait for it.
+
+    Without a limit there is no tag, either: Prefect would ask for a slot all the same, and where SQLite is busy it asks
+    again two seconds later.
+    """
+    if not _is_limited(stage.name):
+        return []
     try:
         hit = not force and store.has(plan_stage(stage, params, inputs, store))
     except (InputError, StoreError):
         hit = True  # the task will fail by it
     return [] if hit else [stage.name]
+
+
+def _is_limited(tag: str) -> bool:
+    with SyncClientContext.get_or_create() as server:
+        try:
+            server.client.read_global_concurrency_limit_by_name(f"tag:{tag}")
+        except ObjectNotFound:
+            return False
+        except httpx.HTTPError:
+            log.warning("the Prefect server does not say whether there is a limit on the tag %s", tag)
+    return True
 
 
 def find_as_task(name: str, find: Callable[[], Artifact]) -> State[Artifact]:

@@ -13,6 +13,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tests.benchmarks.command import PROLAB, Took, Watch, quiet_environment, tim
 from tests.squares import write_experiment
 
 _DEPLOYMENT = "prolab-pipeline/squares"
+_SECONDS_TO_START = 120
 _SECONDS_TO_COMPLETE = 1800.0
 _HEADER = f"  {'':18} {'least':>7} {'median':>8} {'added':>8} {'ratio':>9} {'processor':>10} {'added':>8} {'peak':>12}"
 
@@ -56,12 +58,21 @@ def dashboard(folder: Path, environment: Mapping[str, str]) -> Iterator[Dashboar
         assert running.stdout is not None
         if not running.stdout.readline():
             raise SystemExit((folder / "ui.log").read_text())
-        commands = {tuple(one.cmdline()[1:4]): one for one in psutil.Process(running.pid).children(recursive=True)}
-        server, worker = (commands["-m", "prefect", name] for name in ("server", "worker"))
+        server, worker = (_wait_for_prefect(running.pid, name) for name in ("server", "worker"))
         yield Dashboard(f"http://127.0.0.1:{port}/api", server, worker)
     finally:
         running.terminate()
         running.wait()
+
+
+def _wait_for_prefect(parent: int, name: str) -> psutil.Process:
+    """The process below `parent` that runs `python -m prefect NAME`; the worker is started last."""
+    for _ in range(_SECONDS_TO_START):
+        for process in psutil.Process(parent).children(recursive=True):
+            if process.cmdline()[1:4] == ["-m", "prefect", name]:
+                return process
+        time.sleep(1)
+    raise SystemExit(f"no {name} was started in {_SECONDS_TO_START} seconds")
 
 
 @dataclass(frozen=True)
