@@ -133,9 +133,12 @@ def run(
     if prefect_api_answers():
         from flows.pipeline import prolab_pipeline
 
-        outcomes = prolab_pipeline(
+        state = prolab_pipeline(
             experiment, overrides or (), first, only, force or (), selection.pins, store=store, return_state=True
-        ).result()
+        )
+        if state.is_cancelled():
+            raise KeyboardInterrupt
+        outcomes = state.result()
     else:
         outcomes = _run_in_process(experiment, overrides or (), store, selection)
     _print_summary(outcomes)

@@ -18,13 +18,16 @@ from tasks.errors import InputError
 
 _HOST = "127.0.0.1"
 _SECONDS_TO_START = 120.0
-_SETTINGS = {
+SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "DO_NOT_TRACK": "1",
+    # Kept in memory, who holds the training limit is forgotten when the server ends, and the limit is held for ever.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # By itself a worker asks for work every 10 seconds, and half of that is what a run waits for on average.
     "PREFECT_WORKER_QUERY_SECONDS": "3",
 }
+"""Prefect's settings in the server and the workers."""
 
 
 def run_dashboard(experiments: Sequence[Path], port: int, open_page: bool, store: Path) -> None:
@@ -41,7 +44,7 @@ def run_dashboard(experiments: Sequence[Path], port: int, open_page: bool, store
     """
     _check_free(port)
     page = f"http://{_HOST}:{port}"
-    os.environ.update(_SETTINGS, PREFECT_API_URL=f"{page}/api", PROLAB_STORE=str(store.absolute()))
+    os.environ.update(SETTINGS, PREFECT_API_URL=f"{page}/api", PROLAB_STORE=str(store.absolute()))
     with ExitStack() as running:
         server = running.enter_context(_process("server", "start", "--host", _HOST, "--port", str(port)))
         _wait(server, os.environ["PREFECT_API_URL"])

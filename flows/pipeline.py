@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+import httpx
 from prefect import State, flow
-from prefect.states import Failed
+from prefect.context import FlowRunContext, SyncClientContext
+from prefect.states import Cancelled, Failed
 
 from artifacts import Artifact, Store, StoreError
 from flows.experiment import load_experiment
@@ -75,11 +78,12 @@ def prolab_pipeline(
     }
     given = {name: section for name, section in sections.items() if section is not None}
     selection = Selection(first, only, frozenset(force), pins or {})
-    try:
+
+    def work() -> list[Outcome]:
         steps = load_experiment(experiment, overrides, given).steps()
         return run_as_tasks(steps, selection, open_store(store), timeout)
-    except (InputError, StoreError) as error:
-        return failed(error)
+
+    return concluded(work)
 
 
 def open_store(folder: Path | None) -> Store:
@@ -99,13 +103,37 @@ def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, time
     return list(run_sequence(steps, selection, store, tasks.run, tasks.find))
 
 
+def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
+    """Do the work of a flow run; what a user can mend ends it in a failed state.
+
+    One that was cancelled and did not hear of it, as when the server was away, is cancelled now that its work is done:
+    the server would take no other state, and show it as cancelling for ever.
+    """
+    try:
+        outcomes = work()
+    except (InputError, StoreError) as error:
+        outcomes = failed(error)
+    if _is_to_be_cancelled():
+        # Prefect takes a state that is returned as the state of the run, which its types do not say.
+        return cast("list[Outcome]", Cancelled(message="its work was done before it heard of it; the store has it"))
+    return outcomes
+
+
 def failed(error: Exception) -> list[Outcome]:
     """The state of a flow run that a user can mend; its message is the cause, where a traceback would say nothing."""
     # A worker's process would log one when it ends, below the cause.
     for name in ("prefect.flow_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(_says_more_than_the_state)
-    # Prefect takes a state that is returned as the state of the run, which its types do not say.
-    return cast("list[Outcome]", Failed(message=str(error), data=error))
+    return cast("list[Outcome]", Failed(message=str(error), data=error))  # as above
+
+
+def _is_to_be_cancelled() -> bool:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None, "called inside a flow"
+    with SyncClientContext.get_or_create() as server, suppress(httpx.HTTPError):
+        state = server.client.read_flow_run(context.flow_run.id).state
+        return state is not None and state.is_cancelling()
+    return False
 
 
 def _says_more_than_the_state(record: logging.LogRecord) -> bool:

@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed
 from artifacts import StoreError
 from flows.experiment import load_experiment
 from flows.form import FormOf, Section
-from flows.pipeline import failed, open_store, run_as_tasks
+from flows.pipeline import concluded, open_store, run_as_tasks
 from flows.sequence import Outcome, Selection, Step
 from flows.validation import suggest
 from tasks.cluster import STAGE as CLUSTER
@@ -104,13 +104,13 @@ def _run(
     store: Path | None,
     timeout: float | None,
 ) -> list[Outcome]:
-    try:
+    def work() -> list[Outcome]:
         steps = load_experiment(experiment, overrides, sections).steps()
         step = _step(steps, name, experiment)
         selection = Selection(only=name, force=frozenset([name] if force else []), pins=_pins(step, inputs))
         return run_as_tasks(steps, selection, open_store(store), timeout)
-    except (InputError, StoreError) as error:
-        return failed(error)
+
+    return concluded(work)
 
 
 def _step(steps: Sequence[Step], name: str, experiment: Path) -> Step:

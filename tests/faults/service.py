@@ -18,16 +18,12 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.states import Cancelling, State
 
+from flows.dashboard import SETTINGS
 from flows.prefect_api import trouble_with
 from tests.faults.laboratory import SECONDS_TO_RUN, Round, wait_until
 from tests.flows.processes import Prolab
 
-_SETTINGS = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    # Seconds between two questions of the worker for work; ten where nothing is said.
-    "PREFECT_WORKER_QUERY_SECONDS": "1",
-}
+_SETTINGS = SETTINGS | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 
 
 class Service:

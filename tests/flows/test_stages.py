@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from prefect import get_client
+from prefect.context import FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
 from tiny import describe as tiny_describe
 from tiny import stages as stages_of_tiny
 from tiny import train as tiny_train
@@ -230,6 +232,25 @@ def _announced(artifact: Artifact) -> int:
             break
         time.sleep(0.5)
     return int(found)
+
+
+def test_run_that_did_not_hear_of_its_cancellation(
+    run: Callable[..., Any], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was away does not tell it; what it then reports, the server does not take for a run to cancel."""
+
+    def cancel_and_describe(provider: Any, name: str) -> str:
+        context = FlowRunContext.get()
+        assert context is not None and context.flow_run is not None
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(context.flow_run.id, Cancelling())
+        return name
+
+    monkeypatch.setattr(tiny_describe, "_ask", cancel_and_describe)
+    ended = run(DESCRIBE)
+
+    assert ended.name == "Cancelled"
+    assert store.resolve("descriptions").table("rows.parquet").num_rows == 3
 
 
 def test_stage_that_takes_too_long(run: Callable[..., Any]) -> None:
