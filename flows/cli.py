@@ -29,6 +29,7 @@ from flows import (
     export_commands,
     import_commands,
     labels_commands,
+    predict_commands,
     remote_commands,
 )
 from flows.artifact_commands import StoreOption
@@ -83,6 +84,7 @@ app.add_typer(import_commands.app, name="import")
 app.add_typer(labels_commands.app, name="labels")
 app.command()(describe_commands.estimate)
 app.command()(evaluate_commands.evaluate)
+app.command()(predict_commands.predict)
 app.command()(export_commands.export)
 app.command()(doctor.doctor)
 app.command(epilog=deploy_commands.HOW_TO_RUN)(deploy_commands.deploy)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.artifact_commands import StoreOption, open_store, resolve
+from flows.checkpoints import load_checkpoint
 from flows.output import format_bytes, print_table
 from tasks.errors import InputError
 
@@ -40,11 +40,9 @@ def export(
 
     import torch
 
-    from prolab_model.checkpoint import load_model, read_card
     from prolab_model.export import export_onnx, measure_difference
 
-    _require_one_dataset(artifact.reference, list(read_card(artifact.path).datasets), dataset)
-    segmentor, card = load_model(artifact.path, dataset)
+    segmentor, card = load_checkpoint(artifact, dataset)
     try:
         export_onnx(segmentor, file, card.classes, card.properties)
         noise = 255 * torch.rand(_TRIAL, generator=torch.Generator().manual_seed(0))
@@ -67,11 +65,3 @@ def export(
     }
     print_table(("what", "value"), list(rows.items()))
     print(f'use it: onnxruntime.InferenceSession("{file}").run(["labels"], {{"images": images}})')
-
-
-def _require_one_dataset(checkpoint: str, known: Sequence[str], dataset: str | None) -> None:
-    if known and dataset not in known:
-        given = "" if dataset is None else f", got {dataset!r}"
-        raise InputError(f"{checkpoint}: --dataset: expected one of {', '.join(known)}{given}")
-    if dataset is not None and not known:
-        raise InputError(f"{checkpoint}: --dataset {dataset}: the checkpoint is of a single data set")

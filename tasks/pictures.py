@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
@@ -14,6 +16,7 @@ from prolab_model.dataset_config import IGNORED
 Colour = tuple[int, int, int]
 
 _LABEL_OPACITY = 0.6
+_STRENGTH_OPACITY = 0.75
 _KEY_COLUMNS = 8
 
 
@@ -25,6 +28,14 @@ def lay_over(
     colours[: len(palette)] = palette
     opacity = np.where(labels == IGNORED, 0.0, _LABEL_OPACITY)[..., None]
     return np.asarray(photo * (1 - opacity) + colours[labels] * opacity, np.uint8)
+
+
+def lay_strength_over(photo: npt.NDArray[np.uint8], strength: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """Strength (H, W) from 0 (dark) to 1 (yellow), with the shapes of a photo (H, W, 3) RGB shining through in grey."""
+    colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
+    colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+    return np.asarray(grey * (1 - _STRENGTH_OPACITY) + colours * _STRENGTH_OPACITY, np.uint8)
 
 
 def add_colour_key(figure: Figure, classes: Sequence[str], palette: Sequence[Colour]) -> None:

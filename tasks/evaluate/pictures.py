@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 
 from tasks.dataset import Split
 from tasks.evaluate.examples import Example
-from tasks.pictures import add_colour_key, key_inches, lay_over
+from tasks.pictures import add_colour_key, key_inches, lay_over, lay_strength_over
 from tasks.text import shorten
 
 Picture = npt.NDArray[np.uint8]
 
-_STRENGTH_OPACITY = 0.75
 _PANEL_WIDTH = 480  # pixels
 _FIGURE_PANEL = 3.0  # inches
 _DPI = 120
@@ -41,7 +40,7 @@ def panels(example: Example, palette: Sequence[tuple[int, int, int]]) -> tuple[P
         photo,
         lay_over(photo, _resize(example.labels, size, cv2.INTER_NEAREST_EXACT), palette),
         lay_over(photo, _resize(example.prediction, size, cv2.INTER_NEAREST_EXACT), palette),
-        _lay_strength_over(photo, _resize(example.telling_strength, size, cv2.INTER_LINEAR)),
+        lay_strength_over(photo, _resize(example.telling_strength, size, cv2.INTER_LINEAR)),
     )
 
 
@@ -96,11 +95,3 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
 
 def _resize(picture: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
     return cv2.resize(picture, size, interpolation=interpolation)
-
-
-def _lay_strength_over(photo: Picture, strength: npt.NDArray[np.floating]) -> Picture:
-    """Strength from 0 (dark) to 1 (yellow), with the photo's shapes shining through in grey."""
-    colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
-    colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
-    return np.asarray(grey * (1 - _STRENGTH_OPACITY) + colours * _STRENGTH_OPACITY, np.uint8)

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from pydantic import JsonValue
 
 from artifacts import Artifact
 from artifacts.memory import PeakMemory
 from prolab_model.checkpoint import ModelCard, load_model, read_card
-from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
 from tasks.compare.bootstrap import figures, interval, resample
 from tasks.compare.comparison import find_differences, require_measured_on
@@ -24,7 +22,6 @@ from tasks.compare.counts import TABLE as COUNTS
 from tasks.compare.counts import Counts, counts_columns, dense_counts, read_counts
 from tasks.compare.pictures import draw_differences
 from tasks.dataset import Split, read_split
-from tasks.device import choose_device
 from tasks.errors import InputError
 from tasks.evaluate import EvaluateParams
 from tasks.evaluate.baseline import constant_prediction
@@ -32,6 +29,7 @@ from tasks.evaluate.examples import pick_examples
 from tasks.evaluate.measure import Measurement, measure
 from tasks.evaluate.photos import list_photos
 from tasks.evaluate.pictures import draw_confusion, draw_overlays
+from tasks.evaluate.predictor import make_predictor
 from tasks.evaluate.report import LEARNING_CURVE, Cost, Evaluation, write_reports
 from tasks.evaluate.stopwatch import Stopwatch
 from tasks.kinds import EVALUATION
@@ -53,7 +51,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     stopwatch = Stopwatch()
     with stopwatch.part("opening the checkpoint"):
         segmentor, card = _load(checkpoint, split.classes)
-        predictor = _predictor(segmentor, card, params)
+        predictor = make_predictor(segmentor, card, params)
     photos = list_photos(dataset, params.split, split)
     class_matrix = segmentor.label_space.class_matrix.bool().cpu().numpy()
 
@@ -154,14 +152,6 @@ def _require_same_classes(known: Sequence[str], classes: Sequence[str]) -> None:
         f" only in the checkpoint: {', '.join(missing) or 'none'};"
         f" only in the data set: {', '.join(unknown) or 'none'}"
         f"{'' if unknown or missing else '; their order differs'}"
-    )
-
-
-def _predictor(segmentor: PropertySegmentor, card: ModelCard, params: EvaluateParams) -> Predictor:
-    device = choose_device(params.device, "evaluate.device")
-    autocast = torch.bfloat16 if params.precision == "bfloat16" else None
-    return Predictor(
-        segmentor, card.test_scale, card.base_size, device, autocast, scales=params.scales, flip=params.flip
     )
 
 

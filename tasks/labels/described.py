@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -80,18 +80,8 @@ class DescribedSpace:
         return found
 
     def find_property(self, name: str) -> int:
-        """Id of the property that a name or a number means.
-
-        Raises:
-            InputError: there is no such property.
-        """
-        names = self.properties.names
-        found = [number for number, other in enumerate(names) if _alike(name, other)]
-        if found:
-            return found[0]
-        if name.isdecimal() and int(name) < len(names):
-            return int(name)
-        raise InputError(f"{self.reference} has no property {name!r} among its {len(names)}{_nearest(name, names)}")
+        """Id of the property that a name or a number means (see `find_property`)."""
+        return find_property(self.properties.names, name, self.reference)
 
     def select(self, dataset: str | None) -> DescribedSpace:
         """The part of one data set; where there is only one it need not be named.
@@ -126,6 +116,20 @@ def read_described_space(label_space: Artifact) -> DescribedSpace:
             for row in rows.to_pylist()
         ),
     )
+
+
+def find_property(names: Sequence[str], name: str, owner: str) -> int:
+    """Id of the property that a name or a number means, among those of `owner`, which has these `names`.
+
+    Raises:
+        InputError: there is no such property.
+    """
+    for number, other in enumerate(names):
+        if _alike(name, other):
+            return number
+    if name.isdecimal() and int(name) < len(names):
+        return int(name)
+    raise InputError(f"{owner} has no property {name!r} among its {len(names)}{_nearest(name, names)}")
 
 
 def _alike(first: str, second: str) -> bool:

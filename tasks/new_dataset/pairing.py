@@ -10,7 +10,9 @@ from pathlib import Path, PurePath
 from tasks.errors import InputError
 from tasks.index.folders import names_below
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""How the names of photos and masks end, whatever the case."""
+
 _SEPARATORS = "_-. "
 _SHOWN = 3
 
@@ -44,7 +46,7 @@ def pair(images: Path, masks: Path, image_suffix: str | None, mask_suffix: str |
     files, mask_files = _image_files(images), _image_files(masks)
     if not files or not mask_files:
         empty = masks if files else images
-        raise InputError(f"{empty}: no file here ends in {', '.join(_IMAGES)}")
+        raise InputError(f"{empty}: no file here ends in {', '.join(IMAGES)}")
     if image_suffix is None or mask_suffix is None:
         image_suffix, mask_suffix = _suffixes(files, mask_files, image_suffix, mask_suffix, same=images == masks)
     photos, mask_names = names_below(images, image_suffix), names_below(masks, mask_suffix)
@@ -63,7 +65,7 @@ def pair(images: Path, masks: Path, image_suffix: str | None, mask_suffix: str |
 
 
 def _image_files(folder: Path) -> list[str]:
-    return sorted(name for name in names_below(folder, "") if name.lower().endswith(_IMAGES))
+    return sorted(name for name in names_below(folder, "") if name.lower().endswith(IMAGES))
 
 
 def _suffixes(

@@ -98,6 +98,7 @@ def _cancelled_after_restart(laboratory: Laboratory, chance: random.Random) -> s
         service.stop_server(signal.SIGKILL)
         service.restart_server()
         if round.has(stage):
+            service.end_of(run)
             return f"{stage} was done"
         service.cancel(run)
         round.assert_alone(_SECONDS_TO_NOTICE)
