@@ -63,7 +63,7 @@ cluster:
   properties: 6
 train:
   model: {repository}/configs/models/vit_adapter_demo.py
-  max_iters: 24
+  max_iters: 80
   batch_size: 2
   crop_size: 64
   workers: 1
