@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from artifacts import Artifact
 from tasks.errors import InputError
@@ -10,6 +12,20 @@ from tasks.errors import InputError
 if TYPE_CHECKING:
     from prolab_model.checkpoint import ModelCard
     from prolab_model.segmentor import PropertySegmentor
+
+
+CheckpointArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Version or tag of a checkpoint; the version's first digits are enough.",
+        metavar="CHECKPOINT",
+        show_default=False,
+    ),
+]
+KnownDatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Whose classes, in a checkpoint that knows several data sets.", show_default=False),
+]
 
 
 def load_checkpoint(checkpoint: Artifact, dataset: str | None) -> tuple[PropertySegmentor, ModelCard]:

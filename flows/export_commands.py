@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.artifact_commands import StoreOption, open_store, resolve
-from flows.checkpoints import load_checkpoint
+from flows.checkpoints import CheckpointArgument, KnownDatasetOption, load_checkpoint
 from flows.output import format_bytes, print_table
 from tasks.errors import InputError
 
@@ -16,19 +16,9 @@ _TRIAL = (1, 3, 224, 320)  # the size of the noise on which both networks are co
 
 
 def export(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            help="Version or tag of a checkpoint; the version's first digits are enough.",
-            metavar="CHECKPOINT",
-            show_default=False,
-        ),
-    ],
+    checkpoint: CheckpointArgument,
     file: Annotated[Path, typer.Argument(help="The file to write, FILE.onnx.", metavar="FILE", show_default=False)],
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Whose classes, in a checkpoint that knows several data sets.", show_default=False),
-    ] = None,
+    dataset: KnownDatasetOption = None,
     store: StoreOption = Path("store"),
 ) -> None:
     """Write a checkpoint as an ONNX file, from photos of any size to labels, and compare it with PyTorch."""

@@ -11,6 +11,7 @@ import typer
 
 from artifacts import Artifact, Store
 from flows.artifact_commands import StoreOption, TagOption, open_store, resolve
+from flows.checkpoints import CheckpointArgument
 from flows.output import make_progress, print_table, show_log
 from tasks.errors import InputError
 
@@ -165,14 +166,7 @@ def extend(
 @app.command()
 def apply(
     label_space: LabelSpaceArgument,
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            help="Version or tag of a checkpoint that was trained on these properties.",
-            metavar="CHECKPOINT",
-            show_default=False,
-        ),
-    ],
+    checkpoint: CheckpointArgument,
     dataset: Annotated[
         str, typer.Option(help="In a label space of several data sets: the one whose classes are wanted.")
     ] = "",

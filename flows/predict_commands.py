@@ -8,21 +8,14 @@ from typing import Annotated
 import typer
 
 from flows.artifact_commands import StoreOption, open_store, resolve
-from flows.checkpoints import load_checkpoint
+from flows.checkpoints import CheckpointArgument, KnownDatasetOption, load_checkpoint
 from flows.output import format_seconds, make_progress, print_table, show_log
 
 _SHOWN = 4
 
 
 def predict(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            help="Version or tag of a checkpoint; the version's first digits are enough.",
-            metavar="CHECKPOINT",
-            show_default=False,
-        ),
-    ],
+    checkpoint: CheckpointArgument,
     photos: Annotated[
         list[Path],
         typer.Argument(help="Photos, or folders with photos.", metavar="PHOTO...", show_default=False),
@@ -32,10 +25,7 @@ def predict(
         str | None,
         typer.Option("--property", help="Show where this property is, by name or number.", show_default=False),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Whose classes, in a checkpoint that knows several data sets.", show_default=False),
-    ] = None,
+    dataset: KnownDatasetOption = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
