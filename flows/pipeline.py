@@ -13,6 +13,7 @@ import httpx
 from prefect import State, flow
 from prefect.context import FlowRunContext, SyncClientContext
 from prefect.states import Cancelled, Failed
+from prefect.task_engine import TaskRunTimeoutError
 
 from artifacts import Artifact, Store, StoreError
 from flows.experiment import load_experiment
@@ -31,6 +32,8 @@ from tasks.index import IndexParams
 from tasks.prefect_task import find_as_task, run_stage_as_task
 from tasks.progress import Progress
 from tasks.train import TrainParams
+
+_NO_BUGS = (InputError, StoreError, TaskRunTimeoutError)
 
 
 @flow(name="prolab-pipeline", flow_run_name="{experiment.stem}", persist_result=False)
@@ -111,7 +114,7 @@ def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
     """
     try:
         outcomes = work()
-    except (InputError, StoreError) as error:
+    except _NO_BUGS as error:
         outcomes = failed(error)
     if _is_to_be_cancelled():
         # Prefect takes a state that is returned as the state of the run, which its types do not say.
@@ -124,7 +127,8 @@ def failed(error: Exception) -> list[Outcome]:
     # A worker's process would log one when it ends, below the cause.
     for name in ("prefect.flow_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(_says_more_than_the_state)
-    return cast("list[Outcome]", Failed(message=str(error), data=error))  # as above
+    name = "TimedOut" if isinstance(error, TaskRunTimeoutError) else "Failed"
+    return cast("list[Outcome]", Failed(name=name, message=str(error), data=error))  # as above
 
 
 def _is_to_be_cancelled() -> bool:
@@ -137,7 +141,7 @@ def _is_to_be_cancelled() -> bool:
 
 
 def _says_more_than_the_state(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], InputError | StoreError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _NO_BUGS))
 
 
 class _TaskRunner:

@@ -257,6 +257,7 @@ def test_stage_that_takes_too_long(run: Callable[..., Any]) -> None:
     ended = run(DESCRIBE, overrides=["describe.seconds_per_class=1"], timeout=0.5)
 
     assert ended.name == "TimedOut"
+    assert "timed out after 0.5 second" in ended.message
 
 
 def test_only_so_many_train_at_once(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
