@@ -118,7 +118,7 @@ def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
         outcomes = failed(error)
     if _is_to_be_cancelled():
         # Prefect takes a state that is returned as the state of the run, which its types do not say.
-        return cast("list[Outcome]", Cancelled(message="its work was done before it heard of it; the store has it"))
+        return cast("list[Outcome]", Cancelled(message="it heard of it at its end; the store has what it made"))
     return outcomes
 
 
