@@ -13,7 +13,6 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import SettingsContext, get_settings_context
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from tasks.prefect_pages import page_name, unless_the_server_is_away, with_pictures
 from tasks.progress import Count, Figure, Progress, ProgressBar
@@ -70,12 +69,14 @@ class _DashboardBar:
 
 
 def _settings_without_retries() -> SettingsContext:
-    """Prefect's settings, but that no request is repeated: to be entered for each, since making them takes a while.
+    """Prefect's settings, but that no request is repeated.
 
-    Retries would hold up the work for a minute each time that it reports to a server that is away.
+    Retries would hold up the work for a minute each time that it reports to a server that is away. They are copied by
+    hand, since Prefect would read all settings anew, for a tenth of a second.
     """
     present = get_settings_context()
-    settings = present.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+    client = present.settings.client.model_copy(update={"max_retries": 0})
+    settings = present.settings.model_copy(update={"client": client})
     return SettingsContext(profile=present.profile, settings=settings)
 
 
