@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The tests of `flows` import `processes` and `tiny` from their folder, and so does their own conftest.py.
+sys.path.insert(0, str(REPOSITORY / "tests" / "flows"))
 
 
 def pytest_configure() -> None:

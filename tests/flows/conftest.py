@@ -13,16 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import Prolab
 
 from tests.squares import write_experiment
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).parent / "tiny"
-
-# The tests import `processes` and `tiny` from this folder.
-sys.path.insert(0, str(TINY.parent))
-
-from processes import Prolab  # noqa: E402  # found by the line above
 
 EXPERIMENT = """\
 name: tiny
