@@ -58,7 +58,7 @@ DATASET = Kind(
         # One row for each sample and class that occurs in it: rare-class sampling and class weights read it.
         "label_counts.parquet": _columns(sample=pa.int32(), class_id=pa.int32(), pixels=pa.int64()),
     },
-    files=("rules.json", "location.json", "report.md", "examples.png"),
+    files=("rules.json", "location.json", "report.md", "examples.jpg"),
     # location.json (where the files lie) and the report may differ between machines that hold the same data.
     content=("samples.parquet", "classes.parquet", "label_counts.parquet", "rules.json"),
 )
@@ -203,7 +203,7 @@ EVALUATION = Kind(
         ),
     },
     # One of a checkpoint that was trained here has learning_curve.png, too; one beside a baseline has differences.png.
-    files=("report.html", "report.md", "overlays.png", "confusion.png"),
+    files=("report.html", "report.md", "overlays.jpg", "confusion.png"),
     content=("per_class.parquet", "per_property.parquet", "confusion.parquet", "per_image_counts.parquet"),
     version=2,
 )

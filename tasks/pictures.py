@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ Colour = tuple[int, int, int]
 _LABEL_OPACITY = 0.6
 _STRENGTH_OPACITY = 0.75
 _KEY_COLUMNS = 8
+_JPEG_QUALITY = 90
 
 
 def lay_over(
@@ -53,3 +55,10 @@ def add_colour_key(figure: Figure, classes: Sequence[str], palette: Sequence[Col
 def key_inches(classes: Sequence[str]) -> float:
     """Height that `add_colour_key` needs."""
     return 0.3 * -(-len(classes) // _KEY_COLUMNS) + 0.2
+
+
+def as_jpeg(figure: Figure) -> bytes:
+    """The file of a figure that is mostly photos: a quarter of the bytes of a PNG, and far sooner encoded."""
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", pil_kwargs={"quality": _JPEG_QUALITY})
+    return file.getvalue()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tasks.dataset import Split
 from tasks.evaluate.examples import Example
-from tasks.pictures import add_colour_key, key_inches, lay_over, lay_strength_over
+from tasks.pictures import add_colour_key, as_jpeg, key_inches, lay_over, lay_strength_over
 from tasks.text import shorten
 
 Picture = npt.NDArray[np.uint8]
@@ -68,7 +68,7 @@ def draw_overlays(path: Path, examples: Sequence[Example], split: Split, propert
             panel.set_title(title, fontsize=9, parse_math=False)
             panel.set_axis_off()
     add_colour_key(figure, split.classes, split.palette)
-    figure.savefig(path)
+    path.write_bytes(as_jpeg(figure))
 
 
 def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> None:

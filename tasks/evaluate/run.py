@@ -96,7 +96,7 @@ def _read_baseline(baseline: Artifact, dataset: Artifact, split: str) -> Counts:
 
 def _draw(folder: Path, evaluation: Evaluation) -> None:
     classes = evaluation.split.classes
-    draw_overlays(folder / "overlays.png", evaluation.examples, evaluation.split, evaluation.card.properties)
+    draw_overlays(folder / "overlays.jpg", evaluation.examples, evaluation.split, evaluation.card.properties)
     draw_confusion(folder / "confusion.png", evaluation.measurement.confusion, classes)
     if evaluation.differences is not None:
         draw_differences(folder / "differences.png", evaluation.differences.classes)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from prolab_model.dataset_config import DatasetConfig, training_labels
 from prolab_model.image_files import decode_image, decode_label
 from tasks.index.samples import Sample
-from tasks.pictures import add_colour_key, key_inches, lay_over
+from tasks.pictures import add_colour_key, as_jpeg, key_inches, lay_over
 
 _EXAMPLES = 5
 _PANEL_INCHES = 3.2
@@ -36,7 +36,7 @@ def draw_examples(path: Path, root: Path, samples: Sequence[Sample], config: Dat
     for panel in panels.flat:
         panel.set_axis_off()
     add_colour_key(figure, config.classes, config.palette)
-    figure.savefig(path)
+    path.write_bytes(as_jpeg(figure))
 
 
 def _read(root: Path, sample: Sample, config: DatasetConfig) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -48,8 +48,8 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     images = Counter(sample.pair.split for sample in samples)
     _write_json(context.output / "rules.json", _rules(config, images))
     _write_json(context.output / "location.json", {"root": str(root)})
-    draw_examples(context.output / "examples.png", root, samples, config)
-    write_report(context.output / "report.md", samples, config, picture="examples.png")
+    draw_examples(context.output / "examples.jpg", root, samples, config)
+    write_report(context.output / "report.md", samples, config, picture="examples.jpg")
     return {"classes": len(config.classes), **{f"{split}_images": count for split, count in images.items()}}
 
 

@@ -21,7 +21,7 @@ from prolab_model.image_files import ImageFileError
 from prolab_model.predictor import Predictor
 from tasks.errors import InputError
 from tasks.evaluate.properties import strengths
-from tasks.pictures import Colour, add_colour_key, key_inches, lay_over, lay_strength_over
+from tasks.pictures import Colour, add_colour_key, as_jpeg, key_inches, lay_over, lay_strength_over
 from tasks.text import shorten
 
 LABELS, PICTURE = ".labels.png", ".picture.jpg"
@@ -124,6 +124,4 @@ def _draw(
         axes.set_title(name, fontsize=10, parse_math=False)
         axes.set_axis_off()
     add_colour_key(figure, classes, palette)
-    file = io.BytesIO()
-    figure.savefig(file, format="jpeg", pil_kwargs={"quality": 90})
-    return file.getvalue()
+    return as_jpeg(figure)

@@ -110,7 +110,7 @@ def test_the_report_is_self_contained_and_escapes_names(evaluation: Artifact) ->
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", report)
     markdown = evaluation.file("report.md").read_text(encoding="utf-8")
     assert "| a\\|b &lt;script&gt;alert(1)&lt;/script&gt; |" in markdown
-    assert "(overlays.png)" in markdown
+    assert "(overlays.jpg)" in markdown
 
 
 def test_precision_is_part_of_the_key_and_the_device_is_not(
@@ -156,7 +156,7 @@ def test_the_report_says_where_the_time_went_and_shows_its_pictures_in_the_dashb
     assert "GB of memory" in report
     markdown = evaluation.file("report.md").read_text(encoding="utf-8")
     pictures = re.findall(r"\]\((\S+)\)", markdown)
-    assert pictures == ["overlays.png", "confusion.png", "learning_curve.png"]
+    assert pictures == ["overlays.jpg", "confusion.png", "learning_curve.png"]
     assert all(cv2.imread(str(evaluation.file(name))) is not None for name in pictures)
 
 

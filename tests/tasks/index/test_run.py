@@ -56,7 +56,7 @@ def test_report_has_shares_and_absent_classes(tree, index):
     assert "| road | 62.50 | 2 | 0.00 | 0 |" in report
     assert "| *left out* | 12.50 | 1 | 0.00 | 0 |" in report
     assert "- Never in val: sky, road" in report
-    assert cv2.imread(str(output / "examples.png")).shape[1] > 300
+    assert cv2.imread(str(output / "examples.jpg")).shape[1] > 300
 
 
 def test_zero_label_is_left_out_and_the_others_move_down(tree, index):
