@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from prolab_model.torch_file import read_torch_file
+from prolab_model.whole_files import written_whole
 
 _DESCRIPTIONS = "descriptions"
 _KEY_END = "_embeddings_and_labels"
@@ -141,15 +141,8 @@ def write_bank(path: Path, bank: Bank, encoder: str = "bge-base-en-v1.5", llm: s
     }
     if bank.descriptions is None:
         del content[_DESCRIPTIONS]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        torch.save(content, file)
 
 
 def read_properties(path: Path) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prolab_model.data import IMAGE_MEAN, IMAGE_STD
 from prolab_model.segmentor import PropertySegmentor
+from prolab_model.whole_files import written_whole
 
 _AXES = {"images": {0: "batch", 2: "height", 3: "width"}}
 _OUTPUTS = ("labels", "scores", "properties")
@@ -126,12 +127,8 @@ def export_onnx(
     model.metadata_props["classes"] = json.dumps(list(classes), ensure_ascii=False)
     model.metadata_props["properties"] = json.dumps(list(properties), ensure_ascii=False)
     model.metadata_props["images"] = "RGB, 0 to 255, float32, (batch, 3, height, width)"
-    unfinished = path.with_name(f"{path.name}.tmp")
-    try:
-        onnx_ir.save(model, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        onnx_ir.save(model, file)
     return program
 
 

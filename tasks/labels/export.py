@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 import torch
 
 from prolab_model.bank import Bank, write_bank
+from prolab_model.whole_files import write_whole
 from tasks.labels.described import DescribedSpace
 
 Format = Literal["bank", "json", "csv"]
@@ -66,13 +67,14 @@ def export(space: DescribedSpace, path: Path, format_: Format, encoder: str, dat
         write_bank(path, to_bank(space, dataset), encoder=encoder)
     elif format_ == "json":
         properties = to_properties(space, dataset)
-        _replace(path, lambda file: json.dump(properties, file, indent=4, ensure_ascii=False))
+        write_whole(path, json.dumps(properties, indent=4, ensure_ascii=False).encode())
     else:
         chosen = space if dataset is None else space.select(dataset)
-        _replace(path, lambda file: _write_csv(file, chosen))
+        write_whole(path, _as_csv(chosen).encode())
 
 
-def _write_csv(file: TextIO, space: DescribedSpace) -> None:
+def _as_csv(space: DescribedSpace) -> str:
+    file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for item in space.descriptions:
@@ -80,13 +82,4 @@ def _write_csv(file: TextIO, space: DescribedSpace) -> None:
         writer.writerow(
             (item.owner.dataset, item.owner.name, item.text, item.property_id, name, f"{item.distance:.6g}")
         )
-
-
-def _replace(path: Path, write: Callable[[TextIO], None]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            write(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return file.getvalue()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from prolab_model.dataset_config import IGNORED, DatasetConfig, SplitFolders, validate_dataset_config
+from prolab_model.whole_files import write_whole
 from tasks.errors import InputError, raise_for
 from tasks.new_dataset.class_list import Entry, read_class_list
 from tasks.new_dataset.masks import Looked, Value, class_ids, look_at
@@ -17,7 +18,7 @@ from tasks.new_dataset.meaning import Meaning, Occurrence, describe_without_list
 from tasks.new_dataset.pairing import Pairing, pair
 from tasks.new_dataset.splits import SPLITS, split
 from tasks.new_dataset.texts import dataset_text, experiment_text
-from tasks.prepare.conversion import Conversion, convert, write_whole
+from tasks.prepare.conversion import Conversion, convert
 from tasks.processes import mapped_in_processes
 from tasks.progress import Progress
 

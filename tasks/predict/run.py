@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from prolab_model.checkpoint import ModelCard
 from prolab_model.data import read_photo
 from prolab_model.image_files import ImageFileError
 from prolab_model.predictor import Predictor
+from prolab_model.whole_files import write_whole
 from tasks.errors import InputError
 from tasks.evaluate.properties import strengths
 from tasks.pictures import Colour, add_colour_key, as_jpeg, key_inches, lay_over, lay_strength_over
@@ -72,9 +72,9 @@ def predict_photo(
         labels = prediction.labels
         strength = np.asarray(strengths(prediction.properties.cpu().numpy())[property_id], np.float32)
     output.parent.mkdir(parents=True, exist_ok=True)
-    _write(output.with_name(output.name + LABELS), _indexed_png(labels, card.palette))
+    write_whole(output.with_name(output.name + LABELS), _indexed_png(labels, card.palette))
     title = None if property_id is None else card.properties[property_id]
-    _write(output.with_name(output.name + PICTURE), _draw(image, labels, card, strength, title))
+    write_whole(output.with_name(output.name + PICTURE), _draw(image, labels, card, strength, title))
     return Predicted(_shares(labels), time.perf_counter() - started)
 
 
@@ -82,12 +82,6 @@ def _shares(labels: npt.NDArray[np.uint8]) -> dict[int, float]:
     counts = np.bincount(labels.ravel())
     order = np.argsort(-counts, kind="stable")
     return {int(class_id): float(counts[class_id] / labels.size) for class_id in order if counts[class_id]}
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def _indexed_png(labels: npt.NDArray[np.uint8], palette: Sequence[Colour]) -> bytes:

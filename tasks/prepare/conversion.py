@@ -14,6 +14,7 @@ from PIL import Image
 
 from prolab_model.image_files import ImageFileError
 from prolab_model.label_formats import AnnotationError
+from prolab_model.whole_files import write_whole
 from tasks.errors import InputError
 from tasks.processes import mapped_in_processes
 from tasks.progress import Progress
@@ -98,15 +99,3 @@ def _convert(conversion: Conversion) -> str | None:
     Image.fromarray(labels).save(content, "PNG")
     write_whole(conversion.target, content.getvalue())
     return None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all, also when the process is killed."""
-    # Hidden, so that nobody takes it for a label map; always the same name, so that the next run replaces what is left.
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

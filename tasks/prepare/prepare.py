@@ -10,10 +10,11 @@ from pathlib import Path
 
 from prolab_model.dataset_config import IGNORED, DatasetConfig, training_labels
 from prolab_model.image_files import ImageFileError, decode_label
+from prolab_model.whole_files import write_whole
 from tasks.errors import InputError, raise_for
 from tasks.index.folders import Pair, find_pairs
 from tasks.prepare.annotations import Wanted
-from tasks.prepare.conversion import convert, write_whole
+from tasks.prepare.conversion import convert
 from tasks.prepare.missing import describe_missing
 from tasks.prepare.published import Published
 from tasks.progress import Progress

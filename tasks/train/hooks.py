@@ -12,6 +12,7 @@ from torch import distributed
 
 from artifacts.durable import fsync
 from prolab_model.openmmlab import Hook, IterBasedRunner, get_dist_info
+from prolab_model.whole_files import written_whole
 from tasks.progress import ProgressBar
 from tasks.train.curve import CurveHook
 from tasks.train.step import SteppingModel
@@ -51,10 +52,9 @@ class TrainingStateHook(Hook):
             "optimizer": runner.optimizer.state_dict(),
             "scaler": model.scaler.state_dict(),
         }
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        fsync(unfinished)
-        unfinished.replace(self.path)
+        with written_whole(self.path) as file:
+            torch.save(state, file)
+            fsync(file)
 
     def resume(self, runner: IterBasedRunner) -> None:
         """Put the runner where the last state was written, if there is one."""

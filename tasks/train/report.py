@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from prolab_model.checkpoint import ModelCard
 from prolab_model.openmmlab import Hook, IterBasedRunner
+from prolab_model.whole_files import write_whole, written_whole
 from tasks.kinds import CHECKPOINT
 from tasks.markdown import table
 from tasks.train import TrainParams
@@ -56,9 +57,7 @@ def write_report(folder: Path, params: TrainParams, points: Sequence[Point], car
         **{_TITLES[name]: round(value, 4) for _, name, value in points if name in _TITLES},
     }
     parts.append(table(("", "at the end" if card else "now"), rows.items()))
-    unfinished = folder / f"{REPORT}.tmp"
-    unfinished.write_text("\n\n".join(parts), encoding="utf-8")
-    unfinished.replace(folder / REPORT)
+    write_whole(folder / REPORT, "\n\n".join(parts).encode())
 
 
 def _draw_curve(path: Path, points: Sequence[Point], iterations: int) -> None:
@@ -74,7 +73,8 @@ def _draw_curve(path: Path, points: Sequence[Point], iterations: int) -> None:
         axes.set_ylim(bottom=0, top=None if name == "loss" else 1)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    with written_whole(path) as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
 class ReportHook(Hook):
@@ -100,7 +100,8 @@ class ReportHook(Hook):
             panels = example.panels()
             height = round(panels.shape[0] * _EXAMPLES_WIDTH / panels.shape[1])
             lines.append(cv2.resize(panels, (_EXAMPLES_WIDTH, height), interpolation=cv2.INTER_AREA))
-        cv2.imwrite(str(self._folder / EXAMPLES), cv2.cvtColor(np.concatenate(lines), cv2.COLOR_RGB2BGR))
+        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(np.concatenate(lines), cv2.COLOR_RGB2BGR))
+        write_whole(self._folder / EXAMPLES, jpeg.tobytes())
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
         """Write the report when there is something new, and the last one is some seconds old."""

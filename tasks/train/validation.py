@@ -21,6 +21,7 @@ from prolab_model.metrics import confusion_matrix, scores
 from prolab_model.openmmlab import Hook, IterBasedRunner, get_dist_info
 from prolab_model.predictor import Predictor
 from prolab_model.segmentor import PropertySegmentor
+from prolab_model.whole_files import written_whole
 from tasks.dataset import read_split
 from tasks.kinds import DATASET
 from tasks.train import TrainParams
@@ -93,9 +94,8 @@ class Best:
         self.iteration, self.miou = iteration, miou
         if get_dist_info()[0]:
             return
-        unfinished = self.path.with_suffix(".tmp")
-        save_file({name: value.contiguous() for name, value in segmentor.state_dict().items()}, unfinished)
-        unfinished.replace(self.path)
+        with written_whole(self.path) as file:
+            save_file({name: value.contiguous() for name, value in segmentor.state_dict().items()}, file)
 
     def load_into(self, segmentor: PropertySegmentor) -> None:
         """Give a network the best weights."""

@@ -23,6 +23,7 @@ STAGES = [
 
 # These decide how a stage is run, checked and reported, and not what it makes.
 MACHINERY = {
+    "prolab_model.whole_files",
     "tasks.device",
     "tasks.errors",
     "tasks.form",
