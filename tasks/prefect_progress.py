@@ -1,23 +1,30 @@
-"""What the dashboard shows of a stage while it runs: how far it is, and its report so far."""
+"""What the dashboard shows of a stage while it runs: how far it is, and its report so far.
+
+A thread of its own sends it. The work never waits for the server, which may be slow, or away.
+"""
 
 from __future__ import annotations
 
-import time
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.context import SettingsContext, get_settings_context
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.context import SettingsContext, TaskRunContext, get_settings_context
 
-from tasks.prefect_pages import page_name, unless_the_server_is_away, with_pictures
+from tasks.prefect_pages import page_name, with_pictures
 from tasks.progress import Count, Figure, Progress, ProgressBar
 
+log = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN_UPDATES = 3.0
+_PATIENCE_SECONDS = 3.0
 
 
 class DashboardProgress:
@@ -35,44 +42,56 @@ class DashboardProgress:
     @contextmanager
     def bar(self, label: str, total: int, unit: str = "it", report: Path | None = None) -> Iterator[ProgressBar]:
         """Open a bar of `total` units, which stays in the dashboard when it closes, as does the last report."""
-        with self._progress.bar(label, total, unit, report) as bar:
-            shown = _DashboardBar(bar, Count(label, total, unit), self._name, report)
-            try:
-                yield shown
-            finally:
-                shown.update()
+        count = Count(label, total, unit)
+
+        def show(updates: Iterator[None]) -> None:
+            with _settings_without_retries(), _client() as client:
+                pages = _Pages(client, self._name, count, report)
+                for _ in updates:
+                    pages.update()
+
+        with self._progress.bar(label, total, unit, report) as bar, _beside(show):
+            yield _DashboardBar(bar, count)
 
 
 class _DashboardBar:
-    def __init__(self, bar: ProgressBar, count: Count, name: str, report: Path | None) -> None:
+    def __init__(self, bar: ProgressBar, count: Count) -> None:
         self._bar = bar
         self._count = count
-        self._page = _Page(create_progress_artifact, f"{name}-progress")
-        self._report = None if report is None else _ReportSoFar(report, f"{name}-so-far")
-        self._settings = _settings_without_retries()
-        self.update()
 
     def advance(self, count: int = 1, **figures: Figure) -> None:
         self._bar.advance(count, **figures)
         self._count.advance(count, figures)
-        if time.monotonic() - self._updated >= _SECONDS_BETWEEN_UPDATES:
-            self.update()
 
-    def update(self) -> None:
-        line = self._count.line()
-        share = self._count.done / self._count.total if self._count.total else 1.0
-        with unless_the_server_is_away(), self._settings:
-            self._page.show(100.0 * share, line)
-            if self._report:
-                self._report.show(line)
-        self._updated = time.monotonic()
+
+@contextmanager
+def _beside(show: Callable[[Iterator[None]], None]) -> Iterator[None]:
+    """Call `show` in a thread, with an iterator that says when it is time: at once, now and then, and at the end."""
+    ended = threading.Event()
+
+    def updates() -> Iterator[None]:
+        yield
+        while not ended.wait(_SECONDS_BETWEEN_UPDATES):
+            yield
+        yield
+
+    thread = threading.Thread(target=copy_context().run, args=(show, updates()), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _client() -> SyncPrefectClient:
+    return get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE_SECONDS})
 
 
 def _settings_without_retries() -> SettingsContext:
-    """Prefect's settings, but that no request is repeated.
+    """Prefect's settings, but that no request is repeated; the next report says what this one would have said.
 
-    Retries would hold up the work for a minute each time that it reports to a server that is away. They are copied by
-    hand, since Prefect would read all settings anew, for a tenth of a second.
+    They are copied by hand, since Prefect would read all settings anew, for a tenth of a second.
     """
     present = get_settings_context()
     client = present.settings.client.model_copy(update={"max_retries": 0})
@@ -80,12 +99,39 @@ def _settings_without_retries() -> SettingsContext:
     return SettingsContext(profile=present.profile, settings=settings)
 
 
+class _Pages:
+    """The pages of a bar; that the server is away is said once, not at each update."""
+
+    def __init__(self, client: SyncPrefectClient, name: str, count: Count, report: Path | None) -> None:
+        self._count = count
+        self._progress = _Page(client, "progress", f"{name}-progress")
+        self._report = None if report is None else _ReportSoFar(report, _Page(client, "markdown", f"{name}-so-far"))
+        self._away = False
+
+    def update(self) -> None:
+        """Show how far the work is."""
+        line = self._count.line()
+        share = self._count.done / self._count.total if self._count.total else 1.0
+        try:
+            self._progress.show(100.0 * share, line)
+            if self._report:
+                self._report.show(line)
+        except httpx.HTTPError as error:
+            if not self._away:
+                log.warning("the dashboard is not told how far it is: %s: %s", type(error).__name__, error)
+            self._away = True
+        else:
+            if self._away:
+                log.info("the dashboard is told again how far it is")
+            self._away = False
+
+
 class _ReportSoFar:
     """A page that follows a file which a stage writes anew as it goes."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, page: _Page) -> None:
         self._path = path
-        self._page = _Page(create_markdown_artifact, key)
+        self._page = page
         self._shown: int | None = None
 
     def show(self, line: str) -> None:
@@ -103,23 +149,33 @@ class _ReportSoFar:
 class _Page:
     """A Prefect artifact that changes."""
 
-    def __init__(self, create: Callable[..., Any], key: str) -> None:
-        self._create = create
+    def __init__(self, client: SyncPrefectClient, type_: str, key: str) -> None:
+        self._client = client
+        self._type = type_
         self._key = key
         self._id: UUID | None = None
 
     def show(self, data: float | str, line: str) -> None:
         """Show `data` below `line`."""
         if self._id is None:
-            self._id = self._create(data, key=self._key, description=line)
+            self._id = self._client.create_artifact(self._new(data, line)).id
         else:
-            self._update(ArtifactUpdate(data=data, description=line))
+            self._client.update_artifact(self._id, ArtifactUpdate(data=data, description=line))
 
     def describe(self, line: str) -> None:
         """Show another line above what is shown."""
-        self._update(ArtifactUpdate(description=line))
-
-    def _update(self, update: ArtifactUpdate) -> None:
         assert self._id is not None, "shown before"
-        with get_client(sync_client=True) as client:
-            client.update_artifact(self._id, update)
+        self._client.update_artifact(self._id, ArtifactUpdate(description=line))
+
+    def _new(self, data: float | str, line: str) -> ArtifactCreate:
+        context = TaskRunContext.get()
+        assert context is not None, "called inside a task"
+        run = context.task_run
+        return ArtifactCreate(
+            type=self._type,
+            key=self._key,
+            data=data,
+            description=line,
+            task_run_id=run.id,
+            flow_run_id=run.flow_run_id,
+        )

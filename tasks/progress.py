@@ -131,7 +131,7 @@ class Count:
     def advance(self, count: int, figures: Mapping[str, Figure]) -> None:
         """Count more units as done."""
         self.done += count
-        self._figures |= figures
+        self._figures = {**self._figures, **figures}  # a new one, since another thread may be reading the old one
         if self._first is None:
             self._first = (self.done, time.monotonic())
 
