@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from typing import Any
 
 import cv2
@@ -84,3 +85,5 @@ def _begin_loading(worker: int) -> None:
     # A signal to the whole process group is meant for the process that trains. If this one died of it, and did not just
     # exit, torch would raise an error there, in the middle of its cleaning up.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    # Nor would Prefect's threads, which were not forked with the rest, let this process end as one whose work is done.
+    Finalize(None, os._exit, args=(0,), exitpriority=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import time
@@ -42,6 +43,19 @@ def test_a_change_rebuilds_what_lies_behind_it_and_nothing_else(real_prolab: Pro
     texts["pond"].append("Surrounded by reeds")
     descriptions.write_text(json.dumps(texts))
     assert built(real_prolab.states()) == ["describe", "embed", "cluster", "train", "evaluate"]
+
+
+def test_a_run_that_shows_in_a_dashboard_ends_in_order(
+    real_prolab: Prolab, prefect_environment: dict[str, str]
+) -> None:
+    prolab = dataclasses.replace(real_prolab, environment=real_prolab.environment | prefect_environment)
+
+    done = prolab("run", "experiment.yaml", "--set", "train.workers=1")
+
+    assert done.returncode == 0, done.stderr
+    assert "Finished in state Completed()" in done.stderr
+    # Processes that load photos are forked beside Prefect's threads; torch complains of one that ends with an error.
+    assert "Traceback" not in done.stderr
 
 
 def test_a_damaged_checkpoint_is_named_and_rebuilt(real_prolab: Prolab) -> None:
