@@ -100,6 +100,7 @@ def _deploy(experiments: Sequence[Path], store: Path) -> list[str]:
     """Make the pools, one for GPUs only where there are any, and the deployments; returns the pools."""
     from prefect.client.orchestration import get_client
 
+    from flows.crashes import watch_for_crashes
     from flows.deployments import Options, make_deployments, register
     from flows.work_pools import CPU_POOL, GPU_POOL, choose_pools, gpus, limit_training, make_pool
 
@@ -109,5 +110,6 @@ def _deploy(experiments: Sequence[Path], store: Path) -> list[str]:
         for pool in pools:
             make_pool(client, pool)
         limit_training(client, None)
+        watch_for_crashes(client)
         register(deployments, choose_pools(client, CPU_POOL, None))
     return pools

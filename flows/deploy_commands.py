@@ -76,12 +76,14 @@ def deploy(
     from prefect.client.orchestration import get_client
 
     deployments = _make(experiments, cron, timeout, tags, chain, store)
+    from flows.crashes import watch_for_crashes
     from flows.deployments import register
     from flows.work_pools import choose_pools, limit_training
 
     with get_client(sync_client=True) as client:
         pools = choose_pools(client, pool, gpu_pool)
         limit = limit_training(client, trainings)
+        watch_for_crashes(client)
     register(deployments, pools)
     rows = [(item.full_name, pools.of(item.flow_name), item.version or "") for item in deployments]
     print_table(("deployment", "pool", "version"), rows)
@@ -102,10 +104,12 @@ def serve(
     from prefect.client.orchestration import get_client
 
     deployments = _make(experiments, cron, timeout, tags, chain, store)
+    from flows.crashes import watch_for_crashes
     from flows.work_pools import limit_training
 
     with get_client(sync_client=True) as client:
         limit_training(client, trainings)
+        watch_for_crashes(client)
     serve_deployments(*deployments)
 
 
