@@ -132,18 +132,8 @@ def run(
     interrupt_on_sigterm()
     show_log()
     selection = _selection(first, only, force, pins)
-    if prefect_api_answers():
-        from flows.pipeline import prolab_pipeline
-
-        state = prolab_pipeline(
-            experiment, overrides or (), first, only, force or (), selection.pins, store=store, return_state=True
-        )
-        if state.is_cancelled():
-            raise KeyboardInterrupt
-        outcomes = state.result()
-    else:
-        outcomes = _run_in_process(experiment, overrides or (), store, selection)
-    _print_summary(outcomes)
+    run_it = _run_as_flow if prefect_api_answers() else _run_in_process
+    _print_summary(run_it(experiment, overrides or (), store, selection))
 
 
 @app.command()
@@ -172,6 +162,22 @@ def plan(
         for forecast in forecasts
     ]
     print_table(("stage", "state", "version", "reason"), rows)
+
+
+def _run_as_flow(experiment: Path, overrides: Sequence[str], store: Path, selection: Selection) -> list[Outcome]:
+    from flows.pipeline import prolab_pipeline
+    from flows.prefect_api import go_on_without_prefect, is_away
+
+    given = (selection.first, selection.only, sorted(selection.force), selection.pins)
+    try:
+        state = prolab_pipeline(experiment, overrides, *given, store=store, return_state=True)
+        if state.is_cancelled():
+            raise KeyboardInterrupt
+        return state.result()
+    except Exception as error:
+        if is_away(error):
+            go_on_without_prefect(error)
+        raise
 
 
 def _run_in_process(experiment: Path, overrides: Sequence[str], store: Path, selection: Selection) -> list[Outcome]:

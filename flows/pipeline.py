@@ -20,6 +20,7 @@ from flows.experiment import load_experiment
 from flows.form import FormOf, Section
 from flows.interruption import outlive_readers
 from flows.output import make_progress
+from flows.prefect_api import is_away
 from flows.sequence import Outcome, Selection, Step, run_sequence
 from flows.stores import make_store
 from tasks.cluster import ClusterParams
@@ -31,9 +32,11 @@ from tasks.execution import StageResult
 from tasks.index import IndexParams
 from tasks.prefect_task import find_as_task, run_stage_as_task
 from tasks.progress import Progress
+from tasks.text import shorten
 from tasks.train import TrainParams
 
-_NO_BUGS = (InputError, StoreError, TaskRunTimeoutError)
+_ABOUT_THE_SERVER = ("prefect._internal.concurrency", "prefect.concurrency", "prefect.events.clients")
+_LONGEST_COMPLAINT = 160  # letters
 
 
 @flow(name="prolab-pipeline", flow_run_name="{experiment.stem}", persist_result=False)
@@ -102,6 +105,8 @@ def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, time
         StoreError: the store lacks what is named, or cannot take an artifact.
     """
     outlive_readers()
+    for name in _ABOUT_THE_SERVER:
+        logging.getLogger(name).addFilter(_in_brief)
     tasks = _TaskRunner(store, make_progress(), timeout)
     return list(run_sequence(steps, selection, store, tasks.run, tasks.find))
 
@@ -114,7 +119,9 @@ def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
     """
     try:
         outcomes = work()
-    except _NO_BUGS as error:
+    except Exception as error:
+        if not _is_no_bug(error):
+            raise
         outcomes = failed(error)
     if _is_to_be_cancelled():
         # Prefect takes a state that is returned as the state of the run, which its types do not say.
@@ -128,7 +135,8 @@ def failed(error: Exception) -> list[Outcome]:
     for name in ("prefect.flow_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(_says_more_than_the_state)
     name = "TimedOut" if isinstance(error, TaskRunTimeoutError) else "Failed"
-    return cast("list[Outcome]", Failed(name=name, message=str(error), data=error))  # as above
+    message = f"the Prefect server did not answer ({error}); the next run goes on" if is_away(error) else str(error)
+    return cast("list[Outcome]", Failed(name=name, message=message, data=error))  # as above
 
 
 def _is_to_be_cancelled() -> bool:
@@ -140,8 +148,20 @@ def _is_to_be_cancelled() -> bool:
     return False
 
 
+def _is_no_bug(error: BaseException) -> bool:
+    return isinstance(error, (InputError, StoreError, TaskRunTimeoutError)) or is_away(error)
+
+
 def _says_more_than_the_state(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], _NO_BUGS))
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not _is_no_bug(error)
+
+
+def _in_brief(record: logging.LogRecord) -> bool:
+    """When the server is away Prefect complains of each event, with all that is in it, and with tracebacks."""
+    record.msg, record.args = shorten(record.getMessage(), _LONGEST_COMPLAINT), ()
+    record.exc_info = record.exc_text = None
+    return True
 
 
 class _TaskRunner:

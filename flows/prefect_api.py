@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tomllib
 import urllib.error
 import urllib.request
 from http import HTTPStatus
 from pathlib import Path
+from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,25 @@ def prefect_api_answers() -> bool:
     return trouble is None
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether a request of Prefect's client failed since its server does not answer."""
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, httpx.TransportError)
+
+
+def go_on_without_prefect(error: BaseException) -> NoReturn:
+    """Begin this command anew in the same process, without Prefect: what is done is in the store.
+
+    Prefect's threads would try for minutes to tell the server of each event before they let the process end.
+    """
+    log.warning("the Prefect server does not answer any more (%s): going on without it", error)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PREFECT_API_URL": ""})
+
+
 def trouble_with(url: str) -> str | None:
     """Why the Prefect API at the URL does not answer; None where it does."""
     try:
@@ -39,8 +60,8 @@ def trouble_with(url: str) -> str | None:
 
 
 def _configured_url() -> str | None:
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
+    if (url := os.environ.get("PREFECT_API_URL")) is not None:
+        return url or None  # an empty one says that there is none, whatever the profile says
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
     if not profiles.is_file():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import httpx
 from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
@@ -26,8 +25,6 @@ from tasks.prefect_pages import publish_pages
 from tasks.prefect_progress import DashboardProgress
 from tasks.progress import Progress
 from tasks.stage import Stage, StageParams
-
-log = logging.getLogger(__name__)
 
 PUBLISHED = "prolab.artifact.published"
 """The event that a stage published a version; the labels `prolab.step` and `prolab.version` say which."""
@@ -114,8 +111,6 @@ def _is_limited(tag: str) -> bool:
             server.client.read_global_concurrency_limit_by_name(f"tag:{tag}")
         except ObjectNotFound:
             return False
-        except httpx.HTTPError:
-            log.warning("the Prefect server does not say whether there is a limit on the tag %s", tag)
     return True
 
 

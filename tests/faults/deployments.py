@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
 import sqlite3
@@ -11,8 +12,9 @@ from uuid import UUID
 from prefect.states import State
 
 from tests.faults.fault import Fault
-from tests.faults.laboratory import Laboratory, Round, seconds_to_end, wait_until
+from tests.faults.laboratory import SECONDS_TO_RUN, Laboratory, Round, seconds_to_end, wait_until
 
+_SECONDS_AWAY = 90.0
 _SECONDS_TO_NOTICE = 30.0  # that a run is to be cancelled, where the worker has to ask the server
 
 
@@ -90,6 +92,35 @@ def _server_restarted(laboratory: Laboratory, chance: random.Random) -> str:
         time.sleep(chance.uniform(0, laboratory.seconds[stage]))
         service.restart_server()
         return _after_trouble(round, stage, run)
+
+
+def _server_gone(laboratory: Laboratory, chance: random.Random) -> str:
+    service, stage = laboratory.service, chance.choice(laboratory.long_stages)
+    with laboratory.round(chance, before=stage) as round:
+        shown = dataclasses.replace(
+            round.prolab, environment=round.prolab.environment | {"PREFECT_API_URL": service.url}
+        )
+        run = shown.start("run", "experiment.yaml")
+        round.wait_for(stage)
+        service.stop_server(signal.SIGKILL)
+        comes_back = chance.random() < 0.5
+        try:
+            if comes_back:
+                time.sleep(chance.uniform(0, _SECONDS_AWAY))
+                service.restart_server()
+            _, log = run.communicate(timeout=SECONDS_TO_RUN)
+        finally:
+            if not comes_back:
+                service.restart_server()
+            # One that does not find a server waits longer and longer.
+            service.restart_worker()
+        assert run.returncode == 0, f"exit code {run.returncode}:\n{log}"
+        assert "Traceback" not in log, log
+        assert log.count(f"{stage}: built") == log.count("evaluate: built") == 1, log
+        round.assert_complete()
+        what = "came back" if comes_back else "was gone for good"
+        how = "without it" if "going on without it" in log else "to be seen in the dashboard"
+        return f"it {what}, the run went on {how}"
 
 
 def _cancelled_after_restart(laboratory: Laboratory, chance: random.Random) -> str:
@@ -202,6 +233,13 @@ FAULTS = [
         "the store is sound; what the stage makes is there, or the next run goes on",
         "run again if the run is not `Completed`",
         _server_restarted,
+    ),
+    Fault(
+        "server-gone",
+        "`kill -9` of the server while `prolab run` shows in its dashboard, for good or for up to 90 s",
+        "the run goes through to its end, without the server if need be; nothing is made twice",
+        "nothing",
+        _server_gone,
     ),
     Fault(
         "cancel-after-restart",

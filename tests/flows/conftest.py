@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,21 @@ def _environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Environment variables of a Prefect server that runs as long as the tests."""
-    home = tmp_path_factory.mktemp("prefect")
+    with _prefect_server(tmp_path_factory.mktemp("prefect")) as (settings, _):
+        yield settings
+
+
+@pytest.fixture
+def mortal_server(tmp_path: Path) -> Iterator[tuple[dict[str, str], subprocess.Popen[bytes]]]:
+    """Environment variables of a Prefect server of the test's own, and its process."""
+    home = tmp_path / "server"
+    home.mkdir()
+    with _prefect_server(home) as running:
+        yield running
+
+
+@contextmanager
+def _prefect_server(home: Path) -> Iterator[tuple[dict[str, str], subprocess.Popen[bytes]]]:
     port = _free_port()
     settings = {
         "PREFECT_HOME": str(home),
@@ -81,9 +96,10 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         )
     try:
         _wait_until_healthy(server, settings["PREFECT_API_URL"], home / "server.log")
-        yield settings
+        yield settings, server
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=120)
 
 

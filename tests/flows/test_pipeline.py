@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from processes import Prolab
+from processes import Prolab, rows
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +197,35 @@ def test_failure_shows_its_cause(prolab: Prolab, dashboard: Dashboard) -> None:
     assert done.stderr.endswith(f"error: {cause}\n")
     assert dashboard.task_states()["train"] == ("Failed", cause)
     assert (dashboard.flow_run().state_name, dashboard.flow_run().state.message) == ("Failed", cause)
+
+
+def test_a_run_goes_on_without_a_server_that_is_gone(
+    prolab: Prolab, mortal_server: tuple[dict[str, str], subprocess.Popen[bytes]]
+) -> None:
+    settings, server = mortal_server
+    # Prefect asks again for more than a minute before it gives up.
+    environment = prolab.environment | settings | {"PREFECT_CLIENT_MAX_RETRIES": "0"}
+    prolab = dataclasses.replace(prolab, environment=environment)
+    run = prolab.start("run", "experiment.yaml", "--set", "describe.seconds_per_class=4")
+    answers = prolab.folder / "store" / "workspaces"
+    while not any(answers.glob("*/*")):
+        assert run.poll() is None
+        time.sleep(0.1)
+
+    server.kill()
+    table, log = run.communicate(timeout=300)
+
+    assert run.returncode == 0, log
+    assert log.count("the Prefect server does not answer any more") == 1
+    assert log.count("the dashboard is not told how far it is") == 1
+    assert log.count("describe: built") == log.count("train: built") == 1
+    assert "Traceback" not in log
+    assert {stage: row[1] for stage, row in rows(table).items()} == {
+        "index": "Cached",
+        "describe": "Cached",
+        "cluster": "Built",
+        "train": "Built",
+    }
 
 
 def test_bug_gives_exit_code_1(prolab: Prolab, dashboard: Dashboard) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
-from flows.prefect_api import prefect_api_answers
+from flows.prefect_api import is_away, prefect_api_answers
+
+_REQUEST = httpx.Request("GET", "http://127.0.0.1/api")
 
 
 class _Api(BaseHTTPRequestHandler):
@@ -55,6 +58,27 @@ def test_active_profile(api: str, monkeypatch: pytest.MonkeyPatch, no_prefect: P
     assert prefect_api_answers()
     monkeypatch.setenv("PREFECT_PROFILE", "other")
     assert not prefect_api_answers()
+
+
+def test_an_empty_address_says_that_there_is_none(api: str, monkeypatch: pytest.MonkeyPatch, no_prefect: Path) -> None:
+    no_prefect.write_text(f'active = "local"\n[profiles.local]\nPREFECT_API_URL = "{api}"\n')
+    monkeypatch.setenv("PREFECT_API_URL", "")
+
+    assert not prefect_api_answers()
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (httpx.ConnectError("refused"), True),
+        (httpx.ReadTimeout("no answer"), True),
+        (httpx.HTTPStatusError("", request=_REQUEST, response=httpx.Response(503)), True),
+        (httpx.HTTPStatusError("", request=_REQUEST, response=httpx.Response(422)), False),
+        (ConnectionError("of something else"), False),
+    ],
+)
+def test_a_server_that_is_away(error: Exception, away: bool) -> None:
+    assert is_away(error) is away
 
 
 @pytest.mark.parametrize(("status", "answers"), [(401, True), (404, True), (500, False), (503, False)])
