@@ -107,6 +107,7 @@ def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, time
     outlive_readers()
     for name in _ABOUT_THE_SERVER:
         logging.getLogger(name).addFilter(_in_brief)
+    logging.getLogger("prefect.task_runs").addFilter(_says_more_than_the_state)
     tasks = _TaskRunner(store, make_progress(), timeout)
     return list(run_sequence(steps, selection, store, tasks.run, tasks.find))
 
