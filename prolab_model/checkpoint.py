@@ -45,6 +45,7 @@ class ModelCard(BaseModel):
         properties: names of the K properties.
         test_scale: factor on the base size before the network sees a photo.
         base_size: (long, short) sides that a photo is fitted into; its own size if not given.
+        unseen: those of the classes that the network was not trained on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,7 @@ class ModelCard(BaseModel):
     properties: tuple[str, ...]
     test_scale: float
     base_size: tuple[int, int] | None = None
+    unseen: tuple[str, ...] = ()
 
     def of_dataset(self, name: str) -> ModelCard:
         """The card of the network that predicts the classes of one of its data sets."""

@@ -62,11 +62,17 @@ NETWORK: dict[str, Any] = {
 
 
 def make_checkpoint(
-    store: Store, classes: tuple[str, ...] = CLASSES, *, seed: int = 0, one_hot: bool = False
+    store: Store,
+    classes: tuple[str, ...] = CLASSES,
+    *,
+    seed: int = 0,
+    one_hot: bool = False,
+    unseen: tuple[str, ...] = (),
 ) -> Artifact:
-    """Publish a network as if it had been trained on the data set of squares."""
-    recipe = Recipe("train", CHECKPOINT, "test", {"classes": list(classes), "seed": seed, "one_hot": one_hot}, {})
-    return store.build(recipe, partial(_write, classes=classes, seed=seed, one_hot=one_hot)).artifact
+    """Publish a network as if it had been trained on the data set of squares, but for the unseen classes."""
+    settings = {"classes": list(classes), "seed": seed, "one_hot": one_hot, "unseen": list(unseen)}
+    write = partial(_write, classes=classes, seed=seed, one_hot=one_hot, unseen=unseen)
+    return store.build(Recipe("train", CHECKPOINT, "test", settings, {}), write).artifact
 
 
 def make_checkpoint_for(store: Store, label_space: Artifact, **settings: Any) -> Artifact:
@@ -100,14 +106,16 @@ def make_checkpoint_for(store: Store, label_space: Artifact, **settings: Any) ->
     return store.build(recipe, write).artifact
 
 
-def _write(folder: Path, classes: tuple[str, ...], seed: int, one_hot: bool) -> dict[str, int]:
+def _write(folder: Path, classes: tuple[str, ...], seed: int, one_hot: bool, unseen: tuple[str, ...]) -> dict[str, int]:
     torch.manual_seed(seed)
     network = _one_hot_network() if one_hot else NETWORK
     segmentor = build_segmentor(network)
     if not one_hot:
         segmentor.label_space.assign(torch.randn(len(PROPERTIES), 32), torch.tensor(CLASS_MATRIX, dtype=torch.float32))
     properties = classes if one_hot else PROPERTIES
-    card = ModelCard(network=network, classes=classes, palette=PALETTE, properties=properties, test_scale=1.0)
+    card = ModelCard(
+        network=network, classes=classes, palette=PALETTE, properties=properties, test_scale=1.0, unseen=unseen
+    )
     return _save(folder, segmentor, card)
 
 

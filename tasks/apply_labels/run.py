@@ -39,6 +39,7 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
     properties, classes = read_properties(label_space), _classes_of(label_space, params.dataset)
     segmentor, card = _load(source, params.dataset)
     _require_same_properties(segmentor, properties, source, label_space)
+    new = [name for name in classes.classes if name not in card.classes or name in card.unseen]
     network = {**card.network, "label_space": {**card.network["label_space"], "classes": len(classes.classes)}}
     applied = _with_classes(network, segmentor, classes)
     save_model(
@@ -50,12 +51,12 @@ def run(context: StageContext) -> Mapping[str, JsonValue]:
                 "classes": classes.classes,
                 "palette": _palette(classes.classes, card),
                 "properties": properties.names,
+                "unseen": tuple(new),
             }
         ),
     )
     # How the network learnt its properties.
     shutil.copyfile(source.file("metrics.parquet"), context.output / "metrics.parquet")
-    new = [name for name in classes.classes if name not in card.classes]
     _write_report(context, new)
     return {"classes": len(classes.classes), "new_classes": len(new), "properties": len(properties.names)}
 

@@ -20,6 +20,7 @@ from tasks.evaluate.baseline import ConstantPrediction
 from tasks.evaluate.examples import Example
 from tasks.evaluate.measure import Measurement
 from tasks.evaluate.pictures import jpeg, panels
+from tasks.evaluate.unseen import seen_and_unseen
 from tasks.page import data_uri, page_environment
 
 LEARNING_CURVE = "learning_curve.png"
@@ -90,6 +91,7 @@ def _values(evaluation: Evaluation) -> dict[str, Any]:
         "constant_class": evaluation.split.classes[evaluation.constant.class_id],
         "baseline": evaluation.baseline.manifest if evaluation.baseline else None,
         "classes": list(_class_rows(evaluation)),
+        "seen_and_unseen": seen_and_unseen(evaluation.figures.iou[0], evaluation.split.classes, evaluation.card.unseen),
         "properties": list(_property_rows(evaluation)),
         "mean_average_precision": _mean(evaluation.measurement.properties.average_precision),
         "confusion": _shares(evaluation.measurement.confusion).tolist(),
@@ -154,6 +156,7 @@ def _class_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         taken_for = int(np.nan_to_num(mistakes[class_id]).argmax())
         yield {
             "name": name,
+            "unseen": name in evaluation.card.unseen,
             "colour": _colour(evaluation, class_id),
             "iou": figures.iou[0, class_id],
             "low": low[class_id],

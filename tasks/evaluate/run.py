@@ -32,6 +32,7 @@ from tasks.evaluate.pictures import draw_confusion, draw_overlays
 from tasks.evaluate.predictor import make_predictor
 from tasks.evaluate.report import LEARNING_CURVE, Cost, Evaluation, write_reports
 from tasks.evaluate.stopwatch import Stopwatch
+from tasks.evaluate.unseen import seen_and_unseen
 from tasks.kinds import EVALUATION
 from tasks.stage import StageContext
 
@@ -107,11 +108,14 @@ def _draw(folder: Path, evaluation: Evaluation) -> None:
 def _summary(evaluation: Evaluation) -> dict[str, JsonValue]:
     scores, constant = evaluation.measurement.scores, evaluation.constant.scores
     low, high = interval(evaluation.drawn.mean_iou)
+    kinds = seen_and_unseen(scores.iou, evaluation.split.classes, evaluation.card.unseen)
+    of_kinds = {} if kinds is None else {"seen": kinds.seen, "unseen": kinds.unseen, "harmonic": kinds.harmonic}
     seconds = {f"seconds_{part}": round(evaluation.cost.seconds[part], 3) for part in ("loading", "network", "metrics")}
     return {
         "miou": _percent(scores.mean_iou),
         "miou_low": _percent(float(low)),
         "miou_high": _percent(float(high)),
+        **{f"miou_{kind}": _percent(value) for kind, value in of_kinds.items()},
         "macc": _percent(scores.mean_accuracy),
         "aacc": _percent(scores.pixel_accuracy),
         "boundary_miou": _percent(float(np.nanmean(evaluation.measurement.boundary_iou))),

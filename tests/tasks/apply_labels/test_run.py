@@ -58,12 +58,14 @@ def test_network_has_the_new_class_and_is_otherwise_the_same(
     assert new.palette[:6] == old.palette
     assert len(set(new.palette)) == 7
     assert new.properties == old.properties
+    assert (old.unseen, new.unseen) == ((), ("truck",))
     weights = before.state_dict()
     for name, value in after.state_dict().items():
         if name != "label_space.class_matrix":
             torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
     assert applied.table("metrics.parquet") == trained.table("metrics.parquet")
     assert applied.manifest.summary["new_classes"] == 1
+    assert loaded(apply(store, applied, extended))[1].unseen == ("truck",), "it is as new as before"
 
 
 def test_new_class_is_scored_by_its_properties_and_old_ones_as_before(

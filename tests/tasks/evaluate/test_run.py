@@ -24,6 +24,7 @@ from tasks.errors import InputError
 from tasks.execution import run_stage
 from tasks.progress import SilentProgress
 from tests.checkpoints import make_checkpoint
+from tests.squares import CLASSES
 
 Publish = Callable[[tuple[str, ...]], Artifact]
 
@@ -158,6 +159,23 @@ def test_the_report_says_where_the_time_went_and_shows_its_pictures_in_the_dashb
     pictures = re.findall(r"\]\((\S+)\)", markdown)
     assert pictures == ["overlays.jpg", "confusion.png", "learning_curve.png"]
     assert all(cv2.imread(str(evaluation.file(name))) is not None for name in pictures)
+
+
+def test_classes_that_it_was_not_trained_on_are_told_apart(
+    store: Store, dataset: Artifact, evaluation: Artifact
+) -> None:
+    evaluated = run(store, make_checkpoint(store, unseen=(CLASSES[2],)), dataset)
+
+    rows = evaluated.table("per_class.parquet").to_pandas()
+    seen, unseen = rows["iou"][:2].mean(), rows["iou"][2]
+    summary = evaluated.manifest.summary
+    assert summary["miou_seen"] == pytest.approx(100 * seen, abs=0.01)
+    assert summary["miou_unseen"] == pytest.approx(100 * unseen, abs=0.01)
+    assert summary["miou_harmonic"] == pytest.approx(100 * 2 * seen * unseen / (seen + unseen), abs=0.01)
+    assert evaluated.file("report.html").read_text(encoding="utf-8").count('class="muted">not trained on') == 1
+    assert f"| {CLASSES[2]} (not trained on) |" in evaluated.file("report.md").read_text(encoding="utf-8")
+    assert "miou_seen" not in evaluation.manifest.summary
+    assert "not trained on" not in evaluation.file("report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
