@@ -14,6 +14,7 @@ from prefect.states import State
 from tests.faults.fault import Fault
 from tests.faults.laboratory import SECONDS_TO_RUN, Laboratory, Round, seconds_to_end, wait_until
 
+_PIPELINE = "prolab-pipeline"
 _SECONDS_AWAY = 90.0
 _SECONDS_TO_NOTICE = 30.0  # that a run is to be cancelled, where the worker has to ask the server
 
@@ -92,6 +93,24 @@ def _server_restarted(laboratory: Laboratory, chance: random.Random) -> str:
         time.sleep(chance.uniform(0, laboratory.seconds[stage]))
         service.restart_server()
         return _after_trouble(round, stage, run)
+
+
+def _server_restarted_in_pipeline(laboratory: Laboratory, chance: random.Random) -> str:
+    service, stage = laboratory.service, chance.choice(laboratory.long_stages)
+    with laboratory.round(chance, before=stage) as round:
+        run = service.run(round, _PIPELINE)
+        round.wait_for(stage)
+        service.stop_server(signal.SIGKILL)
+        time.sleep(chance.uniform(0, _SECONDS_AWAY))
+        service.restart_server()
+        wait_until(lambda: not round.processes(), lambda: f"the run is {service.state(run)!r}")
+        round.assert_sound()
+        ended = _end_state(round, run)
+        if ended != "`Completed`":
+            again = service.run(round, _PIPELINE)
+            assert service.end_of(again).is_completed(), service.log(again)
+        round.assert_complete()
+        return f"in {stage}, the run is {ended}" + ("" if ended == "`Completed`" else ", the next one went on")
 
 
 def _server_gone(laboratory: Laboratory, chance: random.Random) -> str:
@@ -233,6 +252,13 @@ FAULTS = [
         "the store is sound; what the stage makes is there, or the next run goes on",
         "run again if the run is not `Completed`",
         _server_restarted,
+    ),
+    Fault(
+        "restart-server-in-pipeline",
+        "`kill -9` of the server while a worker runs the whole pipeline, and a new start after up to 90 s",
+        "the store is sound; the run goes through to its end, or the next one goes on",
+        "run again if the run is not `Completed`",
+        _server_restarted_in_pipeline,
     ),
     Fault(
         "server-gone",
