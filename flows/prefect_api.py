@@ -29,18 +29,22 @@ def prefect_api_answers() -> bool:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether a request of Prefect's client failed since its server does not answer."""
+    """Whether a request to the Prefect API failed since nobody answers there; others may use the same library."""
     import httpx
 
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return isinstance(error, httpx.TransportError)
+    if not isinstance(error, httpx.TransportError | httpx.HTTPStatusError):
+        return False
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    url = _configured_url()
+    return url is not None and str(error.request.url).startswith(url.rstrip("/"))
 
 
 def go_on_without_prefect(error: BaseException) -> NoReturn:
     """Begin this command anew in the same process, without Prefect: what is done is in the store.
 
-    Prefect's threads would try for minutes to tell the server of each event before they let the process end.
+    What it forces it makes once more. Prefect's threads would try for minutes to tell the server of each event before
+    they let the process end.
     """
     log.warning("the Prefect server does not answer any more (%s): going on without it", error)
     sys.stdout.flush()

@@ -10,7 +10,8 @@ import pytest
 
 from flows.prefect_api import is_away, prefect_api_answers
 
-_REQUEST = httpx.Request("GET", "http://127.0.0.1/api")
+_REQUEST = httpx.Request("GET", "http://127.0.0.1:4200/api/flows")
+_OTHER_REQUEST = httpx.Request("GET", "http://127.0.0.1:8000/models")
 
 
 class _Api(BaseHTTPRequestHandler):
@@ -70,14 +71,16 @@ def test_an_empty_address_says_that_there_is_none(api: str, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("error", "away"),
     [
-        (httpx.ConnectError("refused"), True),
-        (httpx.ReadTimeout("no answer"), True),
+        (httpx.ConnectError("refused", request=_REQUEST), True),
+        (httpx.ReadTimeout("no answer", request=_REQUEST), True),
+        (httpx.ConnectError("refused", request=_OTHER_REQUEST), False),
         (httpx.HTTPStatusError("", request=_REQUEST, response=httpx.Response(503)), True),
         (httpx.HTTPStatusError("", request=_REQUEST, response=httpx.Response(422)), False),
         (ConnectionError("of something else"), False),
     ],
 )
-def test_a_server_that_is_away(error: Exception, away: bool) -> None:
+def test_a_server_that_is_away(error: Exception, away: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api/")
     assert is_away(error) is away
 
 
