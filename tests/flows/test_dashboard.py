@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.client.schemas import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import PrefectHTTPStatusError
@@ -16,6 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from processes import Prolab
 
 from artifacts import Store
+from flows.crashes import NAME
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +41,8 @@ def test_dashboard_runs_deployments_and_leaves_nothing_behind(real_prolab: Prola
             started = psutil.Process(running.pid).children(recursive=True)
             with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
                 _run_what_is_right_and_what_is_wrong(Store(prolab.folder / "store"))
+                with get_client(sync_client=True) as client:
+                    assert [found.enabled for found in client.read_automations_by_name(NAME)] == [True]
             assert _addresses(started, port) == {"127.0.0.1"}
         finally:
             running.send_signal(signal.SIGINT)
