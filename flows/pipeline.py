@@ -124,6 +124,8 @@ def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
         if not _is_no_bug(error):
             raise
         outcomes = failed(error)
+        if is_away(error):
+            return outcomes  # to ask once more would take another minute
     if _is_to_be_cancelled():
         # Prefect takes a state that is returned as the state of the run, which its types do not say.
         return cast("list[Outcome]", Cancelled(message="it heard of it at its end; the store has what it made"))
