@@ -162,8 +162,10 @@ def _says_more_than_the_state(record: logging.LogRecord) -> bool:
 
 def _in_brief(record: logging.LogRecord) -> bool:
     """When the server is away Prefect complains of each event, with all that is in it, and with tracebacks."""
-    record.msg, record.args = shorten(record.getMessage(), _LONGEST_COMPLAINT), ()
-    record.exc_info = record.exc_text = None
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None or is_away(error):
+        record.msg, record.args = shorten(record.getMessage(), _LONGEST_COMPLAINT), ()
+        record.exc_info = record.exc_text = None
     return True
 
 

@@ -80,6 +80,6 @@ def _heard_of(client: SyncPrefectClient, run: FlowRun) -> bool:
 def _wait_for(look: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 120
     while not (found := look()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.2)
     return found
