@@ -165,12 +165,14 @@ def plan(
 
 
 def _run_as_flow(experiment: Path, overrides: Sequence[str], store: Path, selection: Selection) -> list[Outcome]:
+    from flows.heartbeat import without_prefects_heartbeat
     from flows.pipeline import prolab_pipeline
     from flows.prefect_api import go_on_without_prefect, is_away
 
     given = (selection.first, selection.only, sorted(selection.force), selection.pins)
     try:
-        state = prolab_pipeline(experiment, overrides, *given, store=store, return_state=True)
+        with without_prefects_heartbeat():
+            state = prolab_pipeline(experiment, overrides, *given, store=store, return_state=True)
         if state.is_cancelled():
             raise KeyboardInterrupt
         return state.result()

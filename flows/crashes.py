@@ -9,16 +9,16 @@ from prefect.client.schemas.objects import StateType
 from prefect.events import AutomationCore, ChangeFlowRunState, EventTrigger, ResourceSpecification
 from prefect.events.schemas.automations import Posture
 
+from flows.heartbeat import HEARTBEAT
 from flows.pipeline import prolab_pipeline
 from flows.stages import STAGE_FLOWS, promote
 
 NAME = "ProLab's runs that are not heard of have crashed"
 
 _SILENCE = timedelta(minutes=10)
-"""A run is heard of every three minutes, by Prefect's heartbeat."""
+"""A run is heard of every three minutes."""
 
 _FLOWS = [prolab_pipeline.name, *(flow.name for flow in STAGE_FLOWS.values()), promote.name]
-_HEARD_OF = "prefect.flow-run.heartbeat"
 _ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")}
 
 
@@ -36,8 +36,8 @@ def watch_for_crashes(client: SyncPrefectClient, silence: timedelta = _SILENCE) 
         description=f"A run that sends no heartbeat for {silence} has died with its process, or its machine.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
-            after={_HEARD_OF},
-            expect={_HEARD_OF, *_ENDED},
+            after={HEARTBEAT},
+            expect={HEARTBEAT, *_ENDED},
             match_related=ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": _FLOWS}),
             for_each={"prefect.resource.id"},
             within=silence,

@@ -18,6 +18,7 @@ from prefect.task_engine import TaskRunTimeoutError
 from artifacts import Artifact, Store, StoreError
 from flows.experiment import load_experiment
 from flows.form import FormOf, Section
+from flows.heartbeat import heartbeat
 from flows.interruption import outlive_readers
 from flows.output import make_progress
 from flows.prefect_api import is_away
@@ -113,13 +114,14 @@ def run_as_tasks(steps: Sequence[Step], selection: Selection, store: Store, time
 
 
 def concluded(work: Callable[[], list[Outcome]]) -> list[Outcome]:
-    """Do the work of a flow run; what a user can mend ends it in a failed state.
+    """Do the work of a flow run, and say that it lives; what a user can mend ends it in a failed state.
 
     One that was cancelled and did not hear of it, as when the server was away, is cancelled now that its work is done:
     the server would take no other state, and show it as cancelling for ever.
     """
     try:
-        outcomes = work()
+        with heartbeat():
+            outcomes = work()
     except Exception as error:
         if not _is_no_bug(error):
             raise

@@ -7,13 +7,11 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import httpx
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from pydantic import JsonValue
 
 from artifacts import Artifact, Store
@@ -35,15 +33,6 @@ def page_name(step: str) -> str:
     return re.sub("[^a-z0-9]+", "-", step.lower())
 
 
-@contextmanager
-def unless_the_server_is_away() -> Iterator[None]:
-    """A page that the server does not take is no reason to give up the work that it tells of."""
-    try:
-        yield
-    except httpx.HTTPError as error:
-        log.warning("the dashboard was not told: %s: %s", type(error).__name__, error)
-
-
 def publish_pages(
     step: str, headline: str, artifact: Artifact, inputs: Mapping[str, Artifact], params: StageParams, store: Store
 ) -> None:
@@ -57,32 +46,24 @@ def publish_pages(
         params: its parameters.
         store: where all this lies.
     """
-    versions = _versions(artifact, inputs)
+    uses = [*((f"read as {name}", read) for name, read in inputs.items()), ("wrote", artifact)]
     parts = [
         with_pictures((artifact.path / "report.md").read_text(encoding="utf-8"), artifact.path),
         "## Read and wrote",
         # No table: its lines would be too long for the page.
         "\n".join(
-            f"- {row['use']}: {code(row['artifact'])} in {code(row['folder'])}, content {code(row['content digest'])}"
-            for row in versions
+            f"- {use}: {code(each.reference)} in {code(str(each.path))}, content {code(each.digest)}"
+            for use, each in uses
         ),
         *([f"The store shares them through {code(store.remote_url)}."] if store.remote_url else []),
         "## Parameters",
         table(("parameter", "value"), [(code(key), code(value)) for key, value in _parameters(params)]),
     ]
-    name = page_name(step)
-    with unless_the_server_is_away():
-        create_markdown_artifact("\n\n".join(parts), f"{name}-report", headline)
-        create_table_artifact(cast(list[dict[str, Any]], versions), f"{name}-versions", f"What {step} read and wrote")
-
-
-def _versions(artifact: Artifact, inputs: Mapping[str, Artifact]) -> list[dict[str, str]]:
-    """Rows of a table, all with the same columns."""
-    uses = [*((f"read as {name}", read) for name, read in inputs.items()), ("wrote", artifact)]
-    return [
-        {"use": use, "artifact": each.reference, "folder": str(each.path), "content digest": each.digest}
-        for use, each in uses
-    ]
+    try:
+        create_markdown_artifact("\n\n".join(parts), f"{page_name(step)}-report", headline)
+    except httpx.HTTPError as error:
+        # A page that the server does not take is no reason to give up the work that it tells of.
+        log.warning("the dashboard was not told: %s: %s", type(error).__name__, error)
 
 
 def _parameters(params: StageParams) -> Iterator[tuple[str, str]]:

@@ -16,13 +16,15 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-from prefect.context import SettingsContext, TaskRunContext, get_settings_context
+from prefect.context import TaskRunContext
 
 from tasks.prefect_pages import page_name, with_pictures
+from tasks.prefect_settings import settings_with
 from tasks.progress import Count, Figure, Progress, ProgressBar
 
 log = logging.getLogger(__name__)
 
+_SECONDS_BEFORE_FIRST_UPDATE = 1.0  # what is done sooner is told once
 _SECONDS_BETWEEN_UPDATES = 3.0
 _PATIENCE_SECONDS = 3.0
 
@@ -45,7 +47,8 @@ class DashboardProgress:
         count = Count(label, total, unit)
 
         def show(updates: Iterator[None]) -> None:
-            with _settings_without_retries(), _client() as client:
+            # The next update says what one that fails would have said.
+            with settings_with("client", max_retries=0), _client() as client:
                 pages = _Pages(client, self._name, count, report)
                 for _ in updates:
                     pages.update()
@@ -66,13 +69,14 @@ class _DashboardBar:
 
 @contextmanager
 def _beside(show: Callable[[Iterator[None]], None]) -> Iterator[None]:
-    """Call `show` in a thread, with an iterator that says when it is time: at once, now and then, and at the end."""
+    """Call `show` in a thread, with an iterator that says when it is time: now and then, and at the end."""
     ended = threading.Event()
 
     def updates() -> Iterator[None]:
-        yield
-        while not ended.wait(_SECONDS_BETWEEN_UPDATES):
+        patience = _SECONDS_BEFORE_FIRST_UPDATE
+        while not ended.wait(patience):
             yield
+            patience = _SECONDS_BETWEEN_UPDATES
         yield
 
     thread = threading.Thread(target=copy_context().run, args=(show, updates()), daemon=True)
@@ -86,17 +90,6 @@ def _beside(show: Callable[[Iterator[None]], None]) -> Iterator[None]:
 
 def _client() -> SyncPrefectClient:
     return get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE_SECONDS})
-
-
-def _settings_without_retries() -> SettingsContext:
-    """Prefect's settings, but that no request is repeated; the next report says what this one would have said.
-
-    They are copied by hand, since Prefect would read all settings anew, for a tenth of a second.
-    """
-    present = get_settings_context()
-    client = present.settings.client.model_copy(update={"max_retries": 0})
-    settings = present.settings.model_copy(update={"client": client})
-    return SettingsContext(profile=present.profile, settings=settings)
 
 
 class _Pages:

@@ -96,13 +96,11 @@ def _tags(stage: Stage, params: StageParams, inputs: Mapping[str, Artifact], sto
     Without a limit there is no tag, either: Prefect would ask for a slot all the same, and where SQLite is busy it asks
     again two seconds later.
     """
-    if not _is_limited(stage.name):
-        return []
     try:
         hit = not force and store.has(plan_stage(stage, params, inputs, store))
     except (InputError, StoreError):
         hit = True  # the task will fail by it
-    return [] if hit else [stage.name]
+    return [] if hit or not _is_limited(stage.name) else [stage.name]
 
 
 def _is_limited(tag: str) -> bool:

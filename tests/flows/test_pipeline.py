@@ -3,12 +3,10 @@
 import asyncio
 import base64
 import dataclasses
-import json
 import re
 import subprocess
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +29,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from processes import Prolab, rows
+
+from artifacts import Artifact, Store
 
 pytestmark = pytest.mark.slow
 
@@ -134,23 +134,28 @@ def test_each_stage_shows_its_report_and_its_versions_also_on_a_hit(prolab: Prol
         summary = prolab.summary()
         shown = dashboard.artifacts()
 
-        stages = ("index", "describe", "cluster", "train")
-        assert set(shown) == {f"{stage}-{page}" for stage in stages for page in ("report", "versions")} | progress
+        assert set(shown) == {f"{stage}-report" for stage in ("index", "describe", "cluster", "train")} | progress
         assert "- sky as a sees it" in shown["describe-report"].data
-        assert "![Classes by properties](data:image/jpeg;base64,/9j/" in shown["cluster-report"].data
-        read, wrote = json.loads(shown["cluster-versions"].data)
-        assert (read["use"], read["artifact"]) == ("read as descriptions", f"descriptions:{summary['describe'][2]}")
-        assert (wrote["use"], wrote["artifact"]) == ("wrote", f"label_space:{summary['cluster'][2]}")
-        manifest = json.loads((Path(wrote["folder"]) / "manifest.json").read_text())
-        assert wrote["content digest"] == manifest["digest"]
-        for words in (read["artifact"], wrote["folder"], wrote["content digest"], "| `properties` | `2` |"):
-            assert words in shown["cluster-report"].data
+        report = shown["cluster-report"].data
+        assert "![Classes by properties](data:image/jpeg;base64,/9j/" in report
+        assert "| `properties` | `2` |" in report
+        for use, artifact in _cluster_reads_and_writes(prolab, summary).items():
+            line = f"- {use}: `{artifact.reference}` in `{artifact.path}`, content `{artifact.digest}`"
+            assert line in report.splitlines()
+
+
+def _cluster_reads_and_writes(prolab: Prolab, summary: Mapping[str, Sequence[str]]) -> dict[str, Artifact]:
+    store = Store(prolab.folder / "store")
+    return {
+        "read as descriptions": store.resolve(f"descriptions:{summary['describe'][2]}"),
+        "wrote": store.resolve(f"label_space:{summary['cluster'][2]}"),
+    }
 
 
 def test_a_browser_shows_picture_versions_and_parameters(
     prolab: Prolab, dashboard: Dashboard, prefect_environment: dict[str, str]
 ) -> None:
-    prolab.summary()
+    summary = prolab.summary()
     report = dashboard.artifacts()["cluster-report"]
     server = prefect_environment["PREFECT_API_URL"].removesuffix("/api")
 
@@ -163,10 +168,9 @@ def test_a_browser_shows_picture_versions_and_parameters(
         "the tiny stage's picture, made smaller"
     )
     text = re.sub(r"<[^>]*>", " ", page)
-    versions = json.loads(dashboard.artifacts()["cluster-versions"].data)
-    for row in versions:
-        assert all(words in text for words in row.values()), row
-    assert f"{versions[-1]['artifact']} built in" in text
+    for use, artifact in _cluster_reads_and_writes(prolab, summary).items():
+        assert all(words in text for words in (use, artifact.reference, str(artifact.path), artifact.digest))
+    assert f"label_space:{summary['cluster'][2]} built in" in text
     assert "properties" in text and "medoid" in text
 
 
