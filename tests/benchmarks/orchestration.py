@@ -33,6 +33,8 @@ from tests.squares import write_experiment
 _DEPLOYMENT = "prolab-pipeline/squares"
 _SECONDS_TO_START = 120
 _SECONDS_TO_COMPLETE = 1800.0
+_SECONDS_TO_REST = 20
+_IDLE_SHARE = 0.1  # of a core
 _HEADER = f"  {'':18} {'least':>7} {'median':>8} {'added':>8} {'ratio':>9} {'processor':>10} {'added':>8} {'peak':>12}"
 
 
@@ -106,11 +108,14 @@ def run_through_worker(shown: Dashboard, store: Path) -> ThroughWorker:
     return ThroughWorker(sum(parts), process.cpu, process.peak_bytes, *parts)
 
 
-def compare(sides: Mapping[str, Callable[[Path], Took]], stores: Callable[[str], Path], rounds: int) -> None:
+def compare(
+    sides: Mapping[str, Callable[[Path], Took]], stores: Callable[[str], Path], rounds: int, server: psutil.Process
+) -> None:
     """Let the sides take turns, and print what each took and what it added to the first."""
     taken: dict[str, list[Took]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():
+            _wait_until_idle(server)  # it has work to do after a run, which the next one is not to pay for
             taken[name].append(run(stores(name)))
     first = next(iter(taken.values()))
     for name, took in taken.items():
@@ -158,12 +163,22 @@ def main() -> None:
                 before = _cpu(shown.server)
                 print(f"{title}, {rounds} rounds: seconds")
                 print(_HEADER)
-                compare(sides, stores, rounds)
+                compare(sides, stores, rounds, shown.server)
                 print(
                     f"  the server's processor time: {(_cpu(shown.server) - before) / rounds:.2f} a round", flush=True
                 )
             for what, process in (("server", shown.server), ("worker", shown.worker)):
                 print(f"resident memory of the {what}: {_resident(process) / 1e6:.0f} MB")
+
+
+def _wait_until_idle(server: psutil.Process) -> None:
+    before = _cpu(server)
+    for _ in range(_SECONDS_TO_REST):
+        time.sleep(1)
+        now = _cpu(server)
+        if now - before < _IDLE_SHARE:
+            return
+        before = now
 
 
 def _cpu(process: psutil.Process) -> float:
