@@ -10,6 +10,7 @@ import typer
 from flows.artifact_commands import StoreOption, open_store, resolve
 from flows.checkpoints import CheckpointArgument, KnownDatasetOption, load_checkpoint
 from flows.output import format_seconds, make_progress, print_table, show_log
+from tasks.errors import InputError
 
 _SHOWN = 4
 
@@ -24,6 +25,13 @@ def predict(
     property_: Annotated[
         str | None,
         typer.Option("--property", help="Show where this property is, by name or number.", show_default=False),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Show where this is, in any words; a label space's encoder reads them.", show_default=False),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Where that encoder lies now, if it was moved.", show_default=False)
     ] = None,
     dataset: KnownDatasetOption = None,
     overrides: Annotated[
@@ -43,11 +51,22 @@ def predict(
     from tasks.labels.described import find_property
     from tasks.predict.photos import find_photos
 
+    if text is not None and property_ is not None:
+        raise InputError("--property and --text: expected one of them")
     params = read_section("evaluate", EvaluateParams, overrides or (), given={}, option="--set")
-    artifact = resolve(open_store(store), "checkpoint", checkpoint)
+    opened = open_store(store)
+    artifact = resolve(opened, "checkpoint", checkpoint)
     found = find_photos(photos)
     segmentor, card = load_checkpoint(artifact, dataset)
     property_id = None if property_ is None else find_property(card.properties, property_, artifact.reference)
+    if text is not None:
+        from tasks.predict.phrase import add_property, embed_phrase, known_properties, nearest_property
+
+        label_space = known_properties(segmentor, artifact)
+        vector = embed_phrase(opened, artifact, text, encoder, params.device)
+        nearest, cosine = nearest_property(label_space, vector)
+        print(f"{text!r} is nearest to the property {card.properties[nearest]!r}, cosine {cosine:.2f}")
+        card, property_id = add_property(segmentor, card, text, vector), len(card.properties)
 
     from tasks.evaluate.predictor import make_predictor
     from tasks.predict.run import predict_photo

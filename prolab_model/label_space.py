@@ -215,6 +215,22 @@ class PropertyLabelSpace(LabelSpace):
         if self.decorrelated:
             self.readout.copy_(decorrelated_rows(self.centres, self.class_matrix, self.group[:-1]))
 
+    def with_property(self, centre: Tensor) -> PropertyLabelSpace:
+        """The label space with a further property, the last one, which no class has and none is told by (spec 3.5).
+
+        Args:
+            centre: (D,), of any length.
+
+        Raises:
+            ValueError: when its width differs.
+        """
+        if centre.shape != self.centres.shape[1:]:
+            raise ValueError(f"centre: expected shape {tuple(self.centres.shape[1:])}, got {tuple(centre.shape)}")
+        further = F.normalize(centre.to(self.centres), dim=0)
+        extended = copy.copy(self)
+        extended._buffers = self._buffers | {"centres": torch.cat([self.centres, further[None]])}
+        return extended
+
     def similarities(self, features: Tensor, classifier: nn.Conv2d) -> Tensor:
         """Inner products with the centres over temperature: (B, C, h, w) to (B, K, h, w)."""
         if self.normalise:
@@ -233,6 +249,7 @@ class PropertyLabelSpace(LabelSpace):
 
     def class_scores(self, similarities: Tensor) -> Tensor:
         """Cosine of property vectors with every class's row, or decorrelated: (B, K, h, w) to (B, N, h, w)."""
+        similarities = similarities[:, : self.class_matrix.shape[1]]  # not those `with_property`, which tell no class
         if self.decorrelated:
             values = similarities.to(torch.promote_types(similarities.dtype, torch.float32))
             return F.conv2d(values, self.readout.to(values.dtype)[:, :, None, None])

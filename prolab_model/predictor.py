@@ -130,7 +130,7 @@ class Predictor:
     def _mean_prediction(self, image: npt.NDArray[np.uint8], quarter: Size) -> Prediction:
         """Add up all views: votes for labels at the photo's size, votes to keep and properties at `quarter`."""
         label_space, size = self.segmentor.label_space, image.shape[:2]
-        classes, properties = label_space.class_matrix.shape
+        classes, properties = len(label_space.class_matrix), len(label_space.centres)
         total = torch.zeros(*size, classes, device=self.device)
         total_scores = torch.zeros(classes, *quarter, device=self.device)
         total_properties = torch.zeros(properties, *quarter, device=self.device)

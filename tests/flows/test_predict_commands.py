@@ -10,7 +10,8 @@ import pytest
 from processes import Prolab, rows
 
 from artifacts import Store
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import make_checkpoint, make_checkpoint_for
+from tests.label_spaces import STREET, make_label_space
 from tests.squares import draw_squares
 
 
@@ -39,12 +40,25 @@ def test_photos_below_a_folder(prolab: Prolab) -> None:
     assert sorted(files) == sorted(f"{name}{end}" for name in names for end in (".labels.png", ".picture.jpg"))
 
 
+@pytest.mark.slow
+def test_where_a_phrase_is(prolab: Prolab) -> None:
+    store = Store(prolab.folder / "store")
+    store.tag(make_checkpoint_for(store, make_label_space(store, STREET, prolab.folder)), "street")
+    photo = min((prolab.folder / "squares" / "images").rglob("*.png"))
+    done = prolab("predict", "street", str(photo), "--output", "phrase", "--text", "Four rubber wheels")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("'Four rubber wheels' is nearest to the property '")
+    assert (prolab.folder / "phrase" / f"{photo.stem}.picture.jpg").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("absent", "squares"), "checkpoint:absent names no artifact"),
         (("mine", "absent"), "absent: there is no such photo or folder"),
         (("mine", "squares", "--property", "wett"), "has no property 'wett' among its 4; did you mean 'wet'?"),
+        (("mine", "squares", "--text", "wet"), "the embeddings that it was made of are no longer in the store"),
+        (("mine", "squares", "--text", "wet", "--property", "wet"), "--property and --text: expected one of them"),
         (("mine", "squares", "--dataset", "a"), "--dataset a: the checkpoint is of a single data set"),
         (("mine", "squares", "--set", "evaluate.precison=bfloat16"), "did you mean 'precision'?"),
         (("mine", "squares/squares.py"), "squares.py: not an image that can be decoded"),

@@ -169,6 +169,28 @@ def test_wrong_shapes_and_classes_without_properties_are_refused() -> None:
         label_space.assign(torch.ones(2, 3), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
 
 
+@pytest.mark.parametrize("scores", ["cosine", "decorrelated"])
+def test_a_further_property_is_seen_and_changes_no_class(scores: str) -> None:
+    label_space, classifier = make_label_space(scores=scores), make_classifier()
+    features, _ = make_pixels()
+    centre = torch.randn(WIDTH, dtype=torch.float64)
+    extended = label_space.with_property(3 * centre)
+
+    similarities, further = label_space.similarities(features, classifier), extended.similarities(features, classifier)
+
+    torch.testing.assert_close(further[:, :-1], similarities)
+    expected = torch.einsum("bdhw,d->bhw", classifier(features), centre / centre.norm()) / label_space.temperature
+    torch.testing.assert_close(further[:, -1], expected)
+    torch.testing.assert_close(extended.class_scores(further), label_space.class_scores(similarities))
+    assert extended.properties(further).shape[1] == PROPERTIES + 1
+    assert len(label_space.centres) == PROPERTIES
+
+
+def test_a_further_property_of_another_width_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"centre: expected shape \(\d+,\), got \(3,\)"):
+        make_label_space().with_property(torch.zeros(3))
+
+
 def test_contrast_adds_cross_entropy_over_class_scores() -> None:
     features, labels = make_pixels()
     without, _ = loss_of(make_label_space(), features, labels)
