@@ -52,7 +52,9 @@ def predict(
     from tasks.predict.photos import find_photos
 
     if text is not None and property_ is not None:
-        raise InputError("--property and --text: expected one of them")
+        raise InputError("--property and --text: expected one of them, got both")
+    if encoder is not None and text is None:
+        raise InputError(f"--encoder {encoder}: expected --text, which it is to read")
     params = read_section("evaluate", EvaluateParams, overrides or (), given={}, option="--set")
     opened = open_store(store)
     artifact = resolve(opened, "checkpoint", checkpoint)

@@ -58,7 +58,11 @@ def test_where_a_phrase_is(prolab: Prolab) -> None:
         (("mine", "absent"), "absent: there is no such photo or folder"),
         (("mine", "squares", "--property", "wett"), "has no property 'wett' among its 4; did you mean 'wet'?"),
         (("mine", "squares", "--text", "wet"), "the embeddings that it was made of are no longer in the store"),
-        (("mine", "squares", "--text", "wet", "--property", "wet"), "--property and --text: expected one of them"),
+        (
+            ("mine", "squares", "--text", "wet", "--property", "wet"),
+            "--property and --text: expected one of them, got both",
+        ),
+        (("mine", "squares", "--encoder", "./model"), "--encoder ./model: expected --text, which it is to read"),
         (("mine", "squares", "--dataset", "a"), "--dataset a: the checkpoint is of a single data set"),
         (("mine", "squares", "--set", "evaluate.precison=bfloat16"), "did you mean 'precision'?"),
         (("mine", "squares/squares.py"), "squares.py: not an image that can be decoded"),
